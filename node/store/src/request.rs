@@ -1,0 +1,142 @@
+//! What a session is asked and what it answers.
+
+use crate::value::Value;
+use plait_base::Seqno;
+
+/// How much of other transactions one may see, and what is certified for it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isolation {
+    /// A fresh snapshot for each statement; written rows are certified against the statement that wrote them.
+    ReadCommitted,
+    /// One snapshot, taken by the first read: snapshot isolation. Written rows are certified.
+    #[default]
+    RepeatableRead,
+    /// As above, and every row and range that was read is certified too.
+    Serializable,
+}
+
+/// One request of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    Begin {
+        isolation: Isolation,
+    },
+    /// Steps of the open transaction; without one, the steps are a transaction of their own.
+    Run(Vec<Step>),
+    Commit,
+    Rollback,
+    /// Begin, run, commit in one.
+    Script {
+        isolation: Isolation,
+        steps: Vec<Step>,
+    },
+    CreateTable(TableDef),
+    DropTable {
+        name: String,
+        if_exists: bool,
+    },
+    /// SQL text: one statement, or several if the client asked for that.
+    Sql {
+        text: String,
+        multi: bool,
+    },
+}
+
+/// One step of a transaction, by primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// `lock`: as `FOR UPDATE`, what was read is certified.
+    Get { table: String, key: Vec<Value>, lock: bool },
+    /// Rows with `from <= key < to` in key order; an empty bound is open, a shorter key is a prefix.
+    Scan { table: String, from: Vec<Value>, to: Vec<Value>, limit: u64, lock: bool },
+    /// Fails with `DuplicateKey` if the row is there. `Null` in the auto-increment column asks for an id.
+    Insert { table: String, row: Vec<Value> },
+    /// Inserts or replaces.
+    Put { table: String, row: Vec<Value> },
+    /// Changes columns of a row; a row that is not there is affected 0 times.
+    Update { table: String, key: Vec<Value>, set: Vec<(String, Change)> },
+    Delete { table: String, key: Vec<Value> },
+    /// The transaction fails with `Unmet` unless the column of that row holds an integer in `least..=most`.
+    Check { table: String, key: Vec<Value>, column: String, least: i64, most: i64 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    To(Value),
+    /// Adds to an integer; `OutOfRange` if it does not fit.
+    Add(i64),
+}
+
+/// What a column may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ColumnType {
+    /// A signed integer of this many bits: 8, 16, 24, 32 or 64.
+    Int { bits: u8 },
+    /// Text of at most this many characters.
+    Text { chars_max: u32 },
+    /// Bytes, at most this many.
+    Bytes { bytes_max: u32 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub kind: ColumnType,
+    pub nullable: bool,
+    /// `None`: no default (which for a nullable column is `NULL`).
+    pub default: Option<Value>,
+}
+
+/// A table as its creator wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDef {
+    pub name: String,
+    pub columns: Vec<Column>,
+    /// Places in `columns` that make the primary key, in key order. Empty: a hidden row id is the key.
+    pub primary: Vec<usize>,
+    /// The column that is filled with ids of this node's class when it is inserted as `NULL`.
+    pub auto_increment: Option<usize>,
+    pub if_not_exists: bool,
+}
+
+/// Rows with the names of their columns.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Rows {
+    pub columns: Vec<ColumnHead>,
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// How a column of a result is announced to a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnHead {
+    pub name: String,
+    pub table: String,
+    pub kind: ColumnType,
+}
+
+/// What one step or statement did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Done {
+    pub affected: u64,
+    /// The first id that was handed out, or 0.
+    pub insert_id: i64,
+    /// Statement's own message (MySQL's info string), usually empty.
+    pub info: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepResult {
+    Rows(Rows),
+    Done(Done),
+}
+
+/// A successful answer.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// One for each step or statement, in order.
+    pub results: Vec<StepResult>,
+    /// Where the commit stands in the order, if this request committed something.
+    pub seqno: Option<Seqno>,
+    /// Whether a transaction is open after this.
+    pub in_transaction: bool,
+}
