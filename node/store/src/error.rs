@@ -61,6 +61,10 @@ pub enum Error {
     /// A defect of Plait met while planning or executing; the session is closed.
     #[error("internal error: {why}")]
     Internal { why: String },
+    /// Of several statements in one request, `error` is the first one's that failed; `done` is what those before it
+    /// gave, which stands (unless they were part of a transaction that the error rolled back).
+    #[error("{error}")]
+    After { done: Vec<crate::StepResult>, error: Box<Error> },
 
     /// The transaction was proposed and its verdict is not known here.
     #[error("the outcome of transaction {id} is not known: it may have been committed or may yet be; look before trying again")]
@@ -71,6 +75,8 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Error::Unknown { .. } => Outcome::Unknown,
+            // Of the statement that failed: what came of those before it is told by `done`.
+            Error::After { error, .. } => error.outcome(),
             _ => Outcome::No,
         }
     }
@@ -110,6 +116,7 @@ impl Error {
             Error::Misuse { .. } => (1105, "HY000"),
             Error::Sql { code, state, .. } => (*code, state),
             Error::Internal { .. } => (1815, "HY000"),
+            Error::After { error, .. } => error.code(),
             Error::Unknown { .. } => (1180, "HY000"),
         }
     }

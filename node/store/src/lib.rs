@@ -4,7 +4,7 @@ pub mod request;
 pub mod value;
 pub use error::Error;
 pub use request::{
-    Change, Column, ColumnHead, ColumnType, Done, Isolation, Reply, Request, Rows, Step, StepResult, TableDef,
+    Change, Client, Column, ColumnHead, ColumnType, Done, Isolation, Reply, Request, Rows, Step, StepResult, TableDef,
 };
 pub use value::Value;
 

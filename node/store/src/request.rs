@@ -35,11 +35,28 @@ pub enum Request {
         name: String,
         if_exists: bool,
     },
-    /// SQL text: one statement, or several if the client asked for that.
+    /// SQL text: one statement, or several if the client asked for that. If a later one of several fails, the
+    /// answer is `Error::After` with what the earlier ones gave.
     Sql {
         text: String,
         multi: bool,
     },
+    /// A client takes (or takes over) the session: what was open is rolled back, what was set is forgotten. A door
+    /// sends it after a login and for MySQL's COM_RESET_CONNECTION; a session without one works too, as nobody's.
+    Attach(Client),
+}
+
+/// Whom a session belongs to: what `USER()`, `DATABASE()` and `CONNECTION_ID()` answer.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Client {
+    pub user: String,
+    /// Where the client comes from, as an address.
+    pub host: String,
+    /// `None`: none is chosen yet. One that there isn't is refused with 1049.
+    pub database: Option<String>,
+    pub connection: u32,
+    /// Affected rows count what was found, not what was changed (MySQL's CLIENT_FOUND_ROWS).
+    pub found_rows: bool,
 }
 
 /// One step of a transaction, by primary key.
@@ -76,6 +93,13 @@ pub enum ColumnType {
     Text { chars_max: u32 },
     /// Bytes, at most this many.
     Bytes { bytes_max: u32 },
+    /// A decimal number of so many digits, `scale` of them behind the point; written as `Value::Text`. In results
+    /// alone (as of `SUM`): no table has such a column yet.
+    Decimal { digits: u8, scale: u8 },
+    /// A floating point number, written as `Value::Text`. In results alone.
+    Double,
+    /// A date and a time of day, written as `Value::Text`. In results alone.
+    DateTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +155,7 @@ pub enum StepResult {
 }
 
 /// A successful answer.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// One for each step or statement, in order.
     pub results: Vec<StepResult>,
@@ -139,4 +163,14 @@ pub struct Reply {
     pub seqno: Option<Seqno>,
     /// Whether a transaction is open after this.
     pub in_transaction: bool,
+    /// Whether a statement outside a transaction commits by itself; a session begins so, SQL can change it.
+    pub autocommit: bool,
+    /// How many warnings the last statement left for `SHOW WARNINGS`.
+    pub warnings: u16,
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply { results: Vec::new(), seqno: None, in_transaction: false, autocommit: true, warnings: 0 }
+    }
 }
