@@ -58,6 +58,16 @@ impl SetHash {
         self.0.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum = sum.wrapping_sub(lane));
     }
 
+    /// Takes in all pairs of another set that has none of this one's.
+    pub fn join(&mut self, other: &SetHash) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, lane)| *sum = sum.wrapping_add(lane));
+    }
+
+    /// Gives up all pairs of a set that is part of this one.
+    pub fn part(&mut self, other: &SetHash) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, lane)| *sum = sum.wrapping_sub(lane));
+    }
+
     pub fn digest(&self) -> Digest {
         let mut bytes = [0; 32];
         for (i, lane) in self.0.iter().enumerate() {

@@ -7,10 +7,14 @@ use plait_base::{Outcome, ProposalId, Seqno};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Another transaction wrote `key` after this one read it. Nothing was written; begin again.
-    #[error("row {key} of {table} was written at seqno {winner}, after this transaction read at {read_at}; begin the transaction again")]
+    #[error(
+        "row {key} of {table} was written at seqno {winner}, after this transaction read at {read_at}; begin the transaction again"
+    )]
     Conflict { table: String, key: String, read_at: Seqno, winner: Seqno },
     /// The transaction's snapshot is older than what the cluster remembers of deleted rows.
-    #[error("the snapshot at seqno {read_at} is older than the horizon {horizon}; begin the transaction again")]
+    #[error(
+        "the snapshot at seqno {read_at} is older than the horizon {horizon}; begin the transaction again"
+    )]
     TooOld { read_at: Seqno, horizon: Seqno },
     /// The table was altered or dropped between the first statement and the commit.
     #[error("table {table} was altered while the transaction ran; begin it again")]
@@ -67,7 +71,9 @@ pub enum Error {
     After { done: Vec<crate::StepResult>, error: Box<Error> },
 
     /// The transaction was proposed and its verdict is not known here.
-    #[error("the outcome of transaction {id} is not known: it may have been committed or may yet be; look before trying again")]
+    #[error(
+        "the outcome of transaction {id} is not known: it may have been committed or may yet be; look before trying again"
+    )]
     Unknown { id: ProposalId },
 }
 

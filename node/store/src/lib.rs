@@ -1,12 +1,50 @@
 //! The SQL store: rows that three nodes write at once and that never diverge.
+//!
+//! Intuition: everybody works on a copy of the same book and hands in pages; one order of pages decides, and every
+//! copy is made from it. A page that was written over an older state of the book than it should have been is
+//! refused, by everybody alike.
+//! Invariant: the state after `n` operations is a function of these operations. Sessions, snapshots, budgets, ids
+//! in stock and collection change nothing of it.
+//! What it is not: it has no log, no peers, no clock and no disk; it is told what was ordered (`replica` does).
+//!
+//! The way of a transaction: [`Session`] runs steps or SQL over a [`Txn`]; its commit becomes an [`Op`] that is
+//! ordered elsewhere; [`Store::apply`] certifies and applies it on every node; the [`Verdict`] comes back to the
+//! session, which answers.
+
+mod apply;
+pub mod catalogue;
+mod collect;
 pub mod error;
+pub mod export;
+mod ids;
+pub mod key;
+pub mod op;
 pub mod request;
+pub mod row;
+mod session;
+mod sql;
+mod steps;
+mod store;
+pub mod table;
+pub mod txn;
 pub mod value;
+mod verdict;
+pub mod zoo;
+
 pub use error::Error;
+pub use export::{Chunk, Head, Importer, head_seqno};
+pub use ids::Local;
+pub use op::Op;
 pub use request::{
-    Change, Client, Column, ColumnHead, ColumnType, Done, Isolation, Reply, Request, Rows, Step, StepResult, TableDef,
+    Change, Client, Column, ColumnHead, ColumnType, Done, Isolation, Reply, Request, Rows, Step, StepResult,
+    TableDef,
 };
+pub use session::{Context, Progress, RETRIES_MAX, Session};
+pub use store::Store;
+pub use table::{TableId, TableInfo};
+pub use txn::{Scan, Txn, Walk};
 pub use value::Value;
+pub use verdict::Verdict;
 
 /// Replicated limits of the store: the same on all nodes, for a verdict may depend on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,5 +67,21 @@ impl Default for Settings {
             writeset_bytes_max: 64 << 20,
             id_block: 1000,
         }
+    }
+}
+
+impl Settings {
+    pub(crate) fn encode(&self, w: &mut plait_base::Writer) {
+        w.u64(self.tombstone_seqnos_max).u64(self.tombstone_bytes_max);
+        w.u64(self.writeset_bytes_max).u64(self.id_block);
+    }
+
+    pub(crate) fn decode(r: &mut plait_base::Reader<'_>) -> Result<Settings, plait_base::codec::Error> {
+        Ok(Settings {
+            tombstone_seqnos_max: r.u64()?,
+            tombstone_bytes_max: r.u64()?,
+            writeset_bytes_max: r.u64()?,
+            id_block: r.u64()?,
+        })
     }
 }

@@ -63,18 +63,48 @@ pub struct Client {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// `lock`: as `FOR UPDATE`, what was read is certified.
-    Get { table: String, key: Vec<Value>, lock: bool },
-    /// Rows with `from <= key < to` in key order; an empty bound is open, a shorter key is a prefix.
-    Scan { table: String, from: Vec<Value>, to: Vec<Value>, limit: u64, lock: bool },
+    Get {
+        table: String,
+        key: Vec<Value>,
+        lock: bool,
+    },
+    /// Rows with `from <= key < to` in key order; an empty bound is open, a shorter key is a prefix. A limit of 0
+    /// is none.
+    Scan {
+        table: String,
+        from: Vec<Value>,
+        to: Vec<Value>,
+        limit: u64,
+        lock: bool,
+    },
     /// Fails with `DuplicateKey` if the row is there. `Null` in the auto-increment column asks for an id.
-    Insert { table: String, row: Vec<Value> },
+    Insert {
+        table: String,
+        row: Vec<Value>,
+    },
     /// Inserts or replaces.
-    Put { table: String, row: Vec<Value> },
+    Put {
+        table: String,
+        row: Vec<Value>,
+    },
     /// Changes columns of a row; a row that is not there is affected 0 times.
-    Update { table: String, key: Vec<Value>, set: Vec<(String, Change)> },
-    Delete { table: String, key: Vec<Value> },
+    Update {
+        table: String,
+        key: Vec<Value>,
+        set: Vec<(String, Change)>,
+    },
+    Delete {
+        table: String,
+        key: Vec<Value>,
+    },
     /// The transaction fails with `Unmet` unless the column of that row holds an integer in `least..=most`.
-    Check { table: String, key: Vec<Value>, column: String, least: i64, most: i64 },
+    Check {
+        table: String,
+        key: Vec<Value>,
+        column: String,
+        least: i64,
+        most: i64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

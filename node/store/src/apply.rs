@@ -1,0 +1,582 @@
+//! Apply: certifies one ordered operation, then does all of it or nothing.
+//!
+//! Intuition: two people edit copies of one page; the first to reach the printer wins, and the printer can tell by
+//! the page's number alone. Here the log is the printer, and each row's newest version is the number.
+//! Invariant: a verdict depends on the operations before it alone, never on a clock, a node, a map's order, what
+//! was collected, or how often the work was interrupted.
+//! Not here: ordering (consensus), duplicates (replica), trying again (session).
+//! Source: Pedone, Guerraoui, Schiper, "The Database State Machine Approach", 2003; Galera's certification for the
+//! shape, less its exception for write-sets of one node.
+//!
+//! A second line of defence stands in the same pass: an insert of a row that is there, an update of a row whose
+//! hash is another. After certification only a node whose state has gone astray proposes such a thing, so every
+//! sound node refuses it alike, the astray one's hash chain parts from theirs, and it has to leave. A panic here
+//! would end the sound ones.
+
+use crate::error::Error;
+use crate::op::{Op, RowChange, RowOp, WriteSet};
+use crate::request::TableDef;
+use crate::store::{Store, TOMBSTONE_BYTES, row_key, row_value, table_key};
+use crate::table::{Body, Entry, Marks, Table, TableId, TableInfo, Version};
+use crate::verdict::Verdict;
+use crate::zoo::{self, Bug};
+use crate::{catalogue, key, row};
+use plait_base::{Bytes, Digest, ProposalId, Seqno, Slot};
+use std::ops::Bound;
+
+/// An operation under way.
+pub(crate) struct Work {
+    seqno: Seqno,
+    op: Op,
+    stage: Stage,
+    /// Where in the stage's list it goes on.
+    at: usize,
+    /// Where in a range it goes on.
+    from: Option<Vec<u8>>,
+    verdict: Option<Verdict>,
+}
+
+/// In this order; every refusal leads to `Purge`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Rows,
+    Reads,
+    Ranges,
+    Write,
+    Purge,
+}
+
+impl Store {
+    /// Applies one ordered operation as `seqno`, the one after the last. `None`: the budget (about one row a unit)
+    /// is spent; call again with the same arguments. Nothing is visible to readers before
+    /// [`publish`](Store::publish).
+    pub fn apply(&mut self, seqno: Seqno, id: ProposalId, op: &Bytes, budget: &mut u32) -> Option<Verdict> {
+        let mut work = match self.work.take() {
+            Some(work) => work,
+            None => self.begin(seqno, id, op),
+        };
+        assert_eq!(work.seqno, seqno, "an operation that was begun is ended before the next");
+        if !self.go_on(&mut work, id, budget) {
+            self.work = Some(work);
+            return None;
+        }
+        let verdict = work.verdict.expect("an operation that is done has a verdict");
+        self.seal(seqno, op, &verdict, &work.op);
+        Some(verdict)
+    }
+
+    fn begin(&mut self, seqno: Seqno, id: ProposalId, bytes: &Bytes) -> Work {
+        assert_eq!(seqno, self.newest.next(), "the order has no gaps");
+        #[cfg(feature = "zoo")]
+        if zoo::on(Bug::SameOriginSkipped) {
+            self.origins.insert(seqno, id.slot);
+        }
+        let mut work = Work {
+            seqno,
+            op: Op::WriteSet(WriteSet::default()),
+            stage: Stage::Rows,
+            at: 0,
+            from: None,
+            verdict: None,
+        };
+        match Op::decode(bytes) {
+            Ok(op) => work.op = op,
+            Err(error) => {
+                let why = format!("operation {id} at seqno {seqno} is not readable: it {error}");
+                work.refuse(Error::Internal { why });
+            }
+        }
+        work
+    }
+
+    /// Whether it is done.
+    fn go_on(&mut self, work: &mut Work, id: ProposalId, budget: &mut u32) -> bool {
+        if work.stage != Stage::Purge {
+            let seqno = work.seqno;
+            match &work.op {
+                Op::WriteSet(_) => {
+                    if !self.write_set(work, id.slot, budget) {
+                        return false;
+                    }
+                }
+                Op::Create(def) => {
+                    let verdict = self.create(seqno, def);
+                    work.rule(verdict);
+                }
+                Op::Drop { name, if_exists } => {
+                    let verdict = self.drop_table(seqno, name, *if_exists);
+                    work.rule(verdict);
+                }
+                Op::Reserve { table, slot, above, count } => {
+                    let verdict = self.reserve(seqno, *table, *slot, *above, *count);
+                    work.rule(verdict);
+                }
+            }
+        }
+        self.purge(work.seqno, budget)
+    }
+
+    /// Certifies, then writes. Whether it is done with both.
+    fn write_set(&mut self, work: &mut Work, origin: Slot, budget: &mut u32) -> bool {
+        let Op::WriteSet(set) = std::mem::replace(&mut work.op, Op::WriteSet(WriteSet::default())) else {
+            unreachable!("the caller looked");
+        };
+        if work.stage == Stage::Rows && work.at == 0 {
+            if let Err(error) = self.admit(&set, work.seqno) {
+                work.refuse(error);
+            }
+        }
+        while work.stage != Stage::Purge && *budget > 0 {
+            let length = match work.stage {
+                Stage::Rows | Stage::Write => set.rows.len(),
+                Stage::Reads => set.reads.len(),
+                Stage::Ranges => set.ranges.len(),
+                Stage::Purge => unreachable!("the loop ends there"),
+            };
+            if work.at == length {
+                work.at = 0;
+                work.stage = match work.stage {
+                    Stage::Rows => Stage::Reads,
+                    Stage::Reads => Stage::Ranges,
+                    Stage::Ranges => Stage::Write,
+                    Stage::Write | Stage::Purge => {
+                        work.rule(Ok(Verdict::done(work.seqno)));
+                        break;
+                    }
+                };
+                continue;
+            }
+            let certified = match work.stage {
+                Stage::Rows => {
+                    *budget -= 1;
+                    self.certify_row(&set, work.at, origin)
+                }
+                Stage::Reads => {
+                    *budget -= 1;
+                    let read = &set.reads[work.at];
+                    if zoo::on(Bug::ReadKeysDropped) {
+                        Ok(())
+                    } else {
+                        self.certify_key(&set, read.table, &read.key, read.read_at, origin)
+                    }
+                }
+                Stage::Ranges => match self.certify_range(&set, work.at, &mut work.from, origin, budget) {
+                    Some(certified) => certified,
+                    None => break,
+                },
+                Stage::Write => {
+                    *budget -= 1;
+                    self.write(&set, &set.rows[work.at], work.seqno);
+                    Ok(())
+                }
+                Stage::Purge => unreachable!("the loop ends there"),
+            };
+            match certified {
+                Ok(()) => work.at += 1,
+                Err(error) => work.refuse(error),
+            }
+        }
+        work.op = Op::WriteSet(set);
+        work.stage == Stage::Purge
+    }
+
+    /// What can be told without looking at a row.
+    fn admit(&self, set: &WriteSet, seqno: Seqno) -> Result<(), Error> {
+        for (id, schema_version) in &set.tables {
+            // A dropped table may or may not still be in memory here, so nothing of it may reach the verdict.
+            let table = self.tables.get(id).filter(|table| table.dropped.is_none());
+            if table.is_none_or(|table| table.info.schema_version != *schema_version) {
+                return Err(Error::SchemaChanged { table: format!("#{}", id.0) });
+            }
+        }
+        if set.read_at < self.horizon {
+            return Err(Error::TooOld { read_at: set.read_at, horizon: self.horizon });
+        }
+        let latest = set.rows.iter().map(|row| row.read_at).max();
+        if latest.is_some_and(|latest| latest >= seqno) {
+            return Err(Error::Internal {
+                why: format!("a write-set at seqno {seqno} says that it read later"),
+            });
+        }
+        Ok(())
+    }
+
+    fn certify_row(&self, set: &WriteSet, at: usize, origin: Slot) -> Result<(), Error> {
+        let row = &set.rows[at];
+        let ascends = |before: &RowOp| (before.table, &before.key) < (row.table, &row.key);
+        if at > 0 && !ascends(&set.rows[at - 1]) {
+            return Err(Error::Internal { why: "the rows of a write-set must ascend, each key once".into() });
+        }
+        self.certify_key(set, row.table, &row.key, row.read_at, origin)?;
+        let table = &self.tables[&set.tables[row.table].0];
+        let now = table.rows.get(row.key.as_ref()).and_then(|entry| entry.newest.row());
+        let astray = |what: &str| {
+            let (name, key) = (table.info.name(), key::show(&row.key));
+            Err(Error::Internal {
+                why: format!(
+                    "row {key} of {name} {what}, although nobody wrote it after seqno {}: the node that proposed \
+                     this does not hold what the others hold",
+                    row.read_at
+                ),
+            })
+        };
+        match (&row.change, now) {
+            (RowChange::Insert(new), None) if row::whole(new, table.info.def.columns.len()) => Ok(()),
+            (RowChange::Insert(_), None) => astray("would not have a cell for each column"),
+            (RowChange::Insert(_), Some(_)) => {
+                Err(Error::DuplicateKey { table: table.info.name().to_owned(), key: key::show(&row.key) })
+            }
+            (RowChange::Update { .. } | RowChange::Delete { .. }, None) => astray("is not there"),
+            (RowChange::Update { before, cells }, Some(now)) => {
+                let changes = cells.iter().map(|(at, cell)| (*at, cell.as_ref()));
+                if defended() && row::hash(now) != *before {
+                    astray("has another hash")
+                } else if cells.iter().any(|(_, cell)| !row::whole(cell, 1))
+                    || row::patch(now, changes).is_none()
+                {
+                    astray("does not have the cells that would change")
+                } else {
+                    Ok(())
+                }
+            }
+            (RowChange::Delete { before }, Some(now)) if !defended() || row::hash(now) == *before => Ok(()),
+            (RowChange::Delete { .. }, Some(_)) => astray("has another hash"),
+        }
+    }
+
+    /// A key is in conflict exactly if its newest version, a tombstone too, is later than the read.
+    fn certify_key(
+        &self,
+        set: &WriteSet,
+        table: usize,
+        key: &Bytes,
+        read_at: Seqno,
+        origin: Slot,
+    ) -> Result<(), Error> {
+        let table = &self.tables[&set.tables[table].0];
+        match table.rows.get(key.as_ref()) {
+            Some(entry) if self.lost(entry, read_at, origin) => {
+                Err(conflict(&table.info, key, read_at, entry.newest.seqno))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A range is in conflict exactly if a key in it is. `None`: the budget is spent.
+    fn certify_range(
+        &self,
+        set: &WriteSet,
+        at: usize,
+        from: &mut Option<Vec<u8>>,
+        origin: Slot,
+        budget: &mut u32,
+    ) -> Option<Result<(), Error>> {
+        let range = &set.ranges[at];
+        let table = &self.tables[&set.tables[range.table].0];
+        let lo = match from.take() {
+            Some(last) => Bound::Excluded(last),
+            None => Bound::Included(range.from.to_vec()),
+        };
+        let hi = match &range.to {
+            Some(to) => Bound::Excluded(to.to_vec()),
+            None => Bound::Unbounded,
+        };
+        let empty = match (&lo, &hi) {
+            (Bound::Included(lo) | Bound::Excluded(lo), Bound::Excluded(hi)) => lo >= hi,
+            _ => false,
+        };
+        if empty || zoo::on(Bug::RangesDropped) {
+            return Some(Ok(()));
+        }
+        for (key, entry) in table.rows.range((lo, hi)) {
+            if *budget == 0 {
+                return None;
+            }
+            *budget -= 1;
+            *from = Some(key.clone());
+            if self.lost(entry, range.read_at, origin) {
+                *from = None;
+                return Some(Err(conflict(&table.info, key, range.read_at, entry.newest.seqno)));
+            }
+        }
+        *from = None;
+        Some(Ok(()))
+    }
+
+    fn lost(&self, entry: &Entry, read_at: Seqno, origin: Slot) -> bool {
+        let winner = entry.newest.seqno;
+        if zoo::on(Bug::CertWindowOffByOne) {
+            return winner > read_at.next();
+        }
+        let _ = origin;
+        #[cfg(feature = "zoo")]
+        if zoo::on(Bug::SameOriginSkipped) && self.origins.get(&winner) == Some(&origin) {
+            return false;
+        }
+        winner > read_at
+    }
+
+    /// Writes one certified row.
+    fn write(&mut self, set: &WriteSet, op: &RowOp, seqno: Seqno) {
+        let id = set.tables[op.table].0;
+        let body = match &op.change {
+            RowChange::Insert(row) => Body::Row(row.as_ref().into()),
+            RowChange::Delete { .. } => Body::Tombstone { purged: Seqno::ZERO },
+            RowChange::Update { cells, .. } => {
+                let now = self.tables[&id].rows.get(op.key.as_ref()).and_then(|entry| entry.newest.row());
+                let cells = cells.iter().map(|(at, cell)| (*at, cell.as_ref()));
+                let row = now.and_then(|now| row::patch(now, cells));
+                Body::Row(row.expect("the update was certified against this row").into())
+            }
+        };
+        if let RowChange::Insert(row) = &op.change {
+            self.note_id(id, &op.key, row, seqno);
+        }
+        self.put(id, &op.key, Version { seqno, body });
+    }
+
+    /// Puts a version on top of a key's others and keeps hash, tombstones and counts in step.
+    fn put(&mut self, id: TableId, key: &[u8], version: Version) {
+        let table = self.tables.get_mut(&id).expect("the write-set was certified against this table");
+        let (seqno, gone) = (version.seqno, version.row().is_none());
+        let export_key = row_key(id, key);
+        table.changed = seqno;
+        match table.rows.get_mut(key) {
+            Some(entry) => {
+                if let Some(value) = row_value(&entry.newest) {
+                    Store::hash_out(&mut self.state, &mut table.hash, &export_key, &value);
+                }
+                match entry.newest.body {
+                    Body::Row(_) => table.live -= 1,
+                    Body::Tombstone { purged: Seqno::ZERO } => {
+                        let bytes = key.len() as u64 + TOMBSTONE_BYTES;
+                        table.tombstone_bytes -= bytes;
+                        self.tombstone_bytes -= bytes;
+                        self.tombstones.remove(&(entry.newest.seqno, id, key.to_vec()));
+                    }
+                    Body::Tombstone { .. } => {}
+                }
+                if gone && zoo::on(Bug::TombstonesForgotten) {
+                    table.rows.remove(key);
+                    return;
+                }
+                let value = row_value(&version).expect("a new version is remembered");
+                Store::hash_in(&mut self.state, &mut table.hash, &export_key, &value);
+                let replaced = std::mem::replace(&mut entry.newest, version);
+                entry.older.push(replaced);
+                self.superseded.push_back((seqno, id, key.to_vec()));
+            }
+            None => {
+                assert!(!gone, "a delete was certified against a row");
+                let value = row_value(&version).expect("a new version is remembered");
+                Store::hash_in(&mut self.state, &mut table.hash, &export_key, &value);
+                table.rows.insert(key.to_vec(), Entry::new(version));
+            }
+        }
+        if gone {
+            let bytes = key.len() as u64 + TOMBSTONE_BYTES;
+            table.tombstone_bytes += bytes;
+            self.tombstone_bytes += bytes;
+            self.tombstones.insert((seqno, id, key.to_vec()));
+        } else {
+            table.live += 1;
+        }
+    }
+
+    /// An id that was used lifts the mark of its class, whoever chose it, so that it is never handed out again.
+    fn note_id(&mut self, id: TableId, key: &[u8], row: &[u8], seqno: Seqno) {
+        let table = self.tables.get_mut(&id).expect("the write-set was certified against this table");
+        let Some(value) = used_id(&table.info, key, row) else { return };
+        table.known_max = table.known_max.max(value);
+        let slot = class_of(value);
+        let mut marks = table.marks();
+        if value > marks.of(slot) {
+            marks.lift(slot, value);
+            self.set_marks(id, seqno, marks);
+        }
+    }
+
+    fn set_marks(&mut self, id: TableId, seqno: Seqno, marks: Marks) {
+        let table = self.tables.get_mut(&id).expect("marks belong to a table");
+        let before = catalogue::value(table, None);
+        Store::hash_out(&mut self.state, &mut table.hash, &table_key(id), &before);
+        match table.marks.last_mut() {
+            Some((last, current)) if *last == seqno => *current = marks,
+            _ => table.marks.push((seqno, marks)),
+        }
+        table.changed = seqno;
+        let after = catalogue::value(table, None);
+        Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &after);
+    }
+
+    fn create(&mut self, seqno: Seqno, def: &TableDef) -> Result<Verdict, Error> {
+        if self.table(&def.name, seqno).is_some() {
+            return if def.if_not_exists {
+                Ok(Verdict::done(seqno))
+            } else {
+                Err(Error::TableExists { table: def.name.clone() })
+            };
+        }
+        let def = catalogue::normal(def).map_err(|error| Error::Misuse { why: error.to_string() })?;
+        let id = TableId(self.next_table);
+        self.next_table += 1;
+        let mut table = Table::new(TableInfo::new(id, 1, seqno, def), (seqno, Marks::default()));
+        let value = catalogue::value(&table, None);
+        Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &value);
+        self.add_table(table);
+        self.catalogue_changed = seqno;
+        Ok(Verdict::done(seqno))
+    }
+
+    fn drop_table(&mut self, seqno: Seqno, name: &str, if_exists: bool) -> Result<Verdict, Error> {
+        let Some(id) = self.table(name, seqno).map(|info| info.id) else {
+            return if if_exists {
+                Ok(Verdict::done(seqno))
+            } else {
+                Err(Error::NoTable { table: name.to_owned() })
+            };
+        };
+        let table = self.tables.get_mut(&id).expect("the name led here");
+        table.dropped = Some(seqno);
+        table.changed = seqno;
+        // The rows leave the state at once and the memory later.
+        self.state.part(&table.hash);
+        self.tombstone_bytes -= table.tombstone_bytes;
+        self.dropped.push_back((seqno, id));
+        self.catalogue_changed = seqno;
+        Ok(Verdict::done(seqno))
+    }
+
+    fn reserve(
+        &mut self,
+        seqno: Seqno,
+        id: TableId,
+        slot: Slot,
+        above: i64,
+        count: u64,
+    ) -> Result<Verdict, Error> {
+        let Some(table) = self.tables.get(&id).filter(|table| table.dropped.is_none()) else {
+            return Err(Error::SchemaChanged { table: format!("#{}", id.0) });
+        };
+        let mut marks = table.marks();
+        let first = id_above(slot, marks.of(slot).max(above));
+        let last = first.and_then(|first| {
+            let steps = i64::try_from(count.clamp(1, 1 << 40) - 1).ok()?;
+            // Near the end of the range the block is what is left.
+            Some(first.saturating_add(steps * 3)).map(|last| last - (last - first).rem_euclid(3))
+        });
+        let (Some(first), Some(last)) = (first, last) else {
+            return Err(Error::Misuse { why: format!("table {} has no more ids", table.info.name()) });
+        };
+        if !zoo::on(Bug::IdMarkLost) {
+            marks.lift(slot, last);
+            self.set_marks(id, seqno, marks);
+        }
+        Ok(Verdict::Done { seqno, first, last })
+    }
+
+    /// Forgets tombstones beyond the two bounds. Whether it is done.
+    fn purge(&mut self, seqno: Seqno, budget: &mut u32) -> bool {
+        loop {
+            let Some((at, id, _)) = self.tombstones.first() else { return true };
+            let (at, id) = (*at, *id);
+            let aged = seqno.0 - at.0 >= self.settings.tombstone_seqnos_max;
+            if !aged && self.tombstone_bytes <= self.settings.tombstone_bytes_max {
+                return true;
+            }
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            let (_, _, key) = self.tombstones.pop_first().expect("it was there a moment ago");
+            let Some(table) = self.tables.get_mut(&id).filter(|table| table.dropped.is_none()) else {
+                continue;
+            };
+            let bytes = key.len() as u64 + TOMBSTONE_BYTES;
+            table.tombstone_bytes -= bytes;
+            self.tombstone_bytes -= bytes;
+            self.horizon = self.horizon.max(at);
+            table.changed = seqno;
+            let entry =
+                table.rows.get_mut(&key).expect("a remembered tombstone is the newest version of its key");
+            assert_eq!(entry.newest.seqno, at, "a remembered tombstone is the newest version of its key");
+            let value = row_value(&entry.newest).expect("it was remembered until now");
+            Store::hash_out(&mut self.state, &mut table.hash, &row_key(id, &key), &value);
+            entry.newest.body = Body::Tombstone { purged: seqno };
+            self.purged.push_back((seqno, id, key));
+        }
+    }
+
+    /// Ends an operation: the chain takes it in.
+    fn seal(&mut self, seqno: Seqno, bytes: &Bytes, verdict: &Verdict, op: &Op) {
+        self.newest = seqno;
+        let (n, state, verdict) = (seqno.0.to_le_bytes(), self.state.digest(), verdict.chained());
+        let extra = extra(op);
+        self.chain = Digest::of(&[&self.chain.0, &n, bytes, &verdict, &state.0, &extra]);
+    }
+}
+
+impl Work {
+    fn refuse(&mut self, error: Error) {
+        self.verdict = Some(Verdict::Refused(error));
+        self.stage = Stage::Purge;
+    }
+
+    fn rule(&mut self, verdict: Result<Verdict, Error>) {
+        self.verdict = Some(verdict.unwrap_or_else(Verdict::Refused));
+        self.stage = Stage::Purge;
+    }
+}
+
+/// The bugs that let a stale write through take the second line of defence down with the first, or they would show
+/// as refusals and not as what they do in a store without it.
+fn defended() -> bool {
+    !(zoo::on(Bug::LastSeenAtCommit) || zoo::on(Bug::SameOriginSkipped) || zoo::on(Bug::CertWindowOffByOne))
+}
+
+fn conflict(info: &TableInfo, key: &[u8], read_at: Seqno, winner: Seqno) -> Error {
+    Error::Conflict { table: info.name().to_owned(), key: key::show(key), read_at, winner }
+}
+
+/// What else goes into the chain: nothing, unless a planted bug puts there what no node shares with another.
+fn extra(op: &Op) -> Vec<u8> {
+    let mut extra = Vec::new();
+    if zoo::on(Bug::HashOrder) {
+        if let Op::WriteSet(set) = op {
+            #[allow(clippy::disallowed_types)]
+            let keys: std::collections::HashSet<&[u8]> =
+                set.rows.iter().map(|row| row.key.as_ref()).collect();
+            keys.iter().for_each(|key| extra.extend_from_slice(key));
+        }
+    }
+    if zoo::on(Bug::ClockRead) {
+        #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+        let now = std::time::SystemTime::now();
+        extra.extend(format!("{now:?}").into_bytes());
+    }
+    extra
+}
+
+/// The id that a row uses, if it uses one.
+pub(crate) fn used_id(info: &TableInfo, key: &[u8], row: &[u8]) -> Option<i64> {
+    let value = match info.def.auto_increment {
+        Some(at) => row::cell(row, at),
+        None if info.hidden_key() => key::decode(key).ok()?.pop()?,
+        None => return None,
+    };
+    match value {
+        crate::Value::Int(n) if n > 0 => Some(n),
+        _ => None,
+    }
+}
+
+/// Whose class an id above 0 is in.
+pub(crate) fn class_of(id: i64) -> Slot {
+    Slot::ALL[(id - 1).rem_euclid(3) as usize]
+}
+
+/// The lowest id of a slot's class above `above` and above 0; `None` if there is none.
+pub(crate) fn id_above(slot: Slot, above: i64) -> Option<i64> {
+    let from = above.max(0).checked_add(1)?;
+    from.checked_add((i64::from(slot.get()) - from).rem_euclid(3))
+}

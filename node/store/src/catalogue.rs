@@ -1,0 +1,106 @@
+//! Table definitions: what is accepted, and their form in a checkpoint.
+
+use crate::error::Error;
+use crate::op::{COLUMNS_MAX, read_table_def, table_def};
+use crate::request::{ColumnType, TableDef};
+use crate::row;
+use crate::table::{Marks, Table, TableId, TableInfo};
+use plait_base::Seqno;
+use plait_base::codec::{self, Reader, Writer};
+
+/// Longest name of a table or column, in characters; MySQL's bound.
+const NAME_CHARS_MAX: usize = 64;
+
+fn refuse(code: u16, state: &'static str, message: String) -> Error {
+    Error::Sql { code, state, message }
+}
+
+/// A definition as it is kept: checked, the key's columns not nullable, whatever the client wished for when the
+/// table exists left out.
+pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
+    let mut def = TableDef { if_not_exists: false, ..def.clone() };
+    if def.columns.is_empty() {
+        return Err(refuse(1113, "42000", "a table must have at least 1 column".into()));
+    }
+    if def.columns.len() > COLUMNS_MAX {
+        return Err(refuse(1117, "HY000", format!("too many columns; at most {COLUMNS_MAX} are allowed")));
+    }
+    for name in std::iter::once(&def.name).chain(def.columns.iter().map(|c| &c.name)) {
+        if name.is_empty() {
+            return Err(refuse(1166, "42000", "a table or column must have a name".into()));
+        }
+        if name.chars().count() > NAME_CHARS_MAX {
+            let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+            return Err(refuse(1059, "42000", format!("identifier name '{shown}…' is too long")));
+        }
+    }
+    for (at, column) in def.columns.iter().enumerate() {
+        if def.columns[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&column.name)) {
+            return Err(refuse(1060, "42S21", format!("duplicate column name '{}'", column.name)));
+        }
+        if let ColumnType::Int { bits } = column.kind {
+            if !matches!(bits, 8 | 16 | 24 | 32 | 64) {
+                let why = format!("column '{}' would have an integer of {bits} bits", column.name);
+                return Err(Error::Misuse { why });
+            }
+        }
+    }
+    for (at, place) in def.primary.iter().enumerate() {
+        let Some(column) = def.columns.get_mut(*place) else {
+            return Err(refuse(1072, "42000", format!("key column {place} doesn't exist in table")));
+        };
+        column.nullable = false;
+        if def.primary[..at].contains(place) {
+            return Err(refuse(1060, "42S21", format!("duplicate column name '{}'", column.name)));
+        }
+    }
+    for column in &def.columns {
+        if column.default.as_ref().is_some_and(|value| row::fits(column, value).is_err()) {
+            return Err(refuse(1067, "42000", format!("invalid default value for '{}'", column.name)));
+        }
+    }
+    if let Some(place) = def.auto_increment {
+        let leads = def.primary.first() == Some(&place);
+        if !leads || !matches!(def.columns[place].kind, ColumnType::Int { .. }) {
+            let why = "there can be only one auto column, an integer, and it must lead the primary key";
+            return Err(refuse(1075, "42000", why.into()));
+        }
+        if def.columns[place].default.is_some() {
+            return Err(refuse(
+                1067,
+                "42000",
+                format!("invalid default value for '{}'", def.columns[place].name),
+            ));
+        }
+    }
+    Ok(def)
+}
+
+/// The export value of a table, with its newest marks or those of a moment.
+pub(crate) fn value(table: &Table, marks: Option<(Seqno, Marks)>) -> Vec<u8> {
+    let (seqno, marks) =
+        marks.unwrap_or_else(|| *table.marks.last().expect("a table has marks from its creation on"));
+    let mut w = Writer::with_capacity(128);
+    w.varint(table.info.created.0).varint(table.info.schema_version.into()).varint(seqno.0);
+    for mark in marks.0 {
+        w.i64(mark);
+    }
+    table_def(&mut w, &table.info.def);
+    w.0
+}
+
+pub(crate) fn read(id: TableId, value: &[u8]) -> Result<Table, codec::Error> {
+    let mut r = Reader::new(value);
+    let created = Seqno(r.varint()?);
+    let version = r.varint()?;
+    let schema_version = u32::try_from(version).map_err(|_| codec::Error::TooLarge {
+        what: "a schema version",
+        got: version,
+        max: u32::MAX.into(),
+    })?;
+    let seqno = Seqno(r.varint()?);
+    let marks = Marks([r.i64()?, r.i64()?, r.i64()?]);
+    let def = read_table_def(&mut r)?;
+    r.end()?;
+    Ok(Table::new(TableInfo::new(id, schema_version, created, def), (seqno, marks)))
+}

@@ -1,0 +1,272 @@
+//! Operations: what the log carries for the store, as bytes.
+//!
+//! Everything that is not the same on all nodes (time, ids, who asked) was resolved where the operation was made;
+//! these bytes and the state before them decide what happens.
+//! Invariant: any bytes decode to an operation or to an error, on every node to the same one.
+//! Not here: what an operation does (`apply`).
+
+use crate::request::{Column, ColumnType, TableDef};
+use crate::row;
+use crate::table::TableId;
+use plait_base::codec::{Error, Reader, Writer};
+use plait_base::{Bytes, Seqno, Slot};
+
+/// Version of these bytes; the first of them.
+const VERSION: u8 = 1;
+
+/// Most columns of a table. InnoDB's bound is the same.
+pub const COLUMNS_MAX: usize = 1017;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    WriteSet(WriteSet),
+    Create(TableDef),
+    Drop {
+        name: String,
+        if_exists: bool,
+    },
+    /// Asks for the next `count` ids of the class of `slot`, all above `above`.
+    Reserve {
+        table: TableId,
+        slot: Slot,
+        above: i64,
+        count: u64,
+    },
+}
+
+/// What a transaction read and wrote. Certified as a whole, applied as a whole or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteSet {
+    /// The snapshot of the first read: the lowest `read_at` of all that follows.
+    pub read_at: Seqno,
+    /// The tables and the schema versions that it was made with; the rest names them by place.
+    pub tables: Vec<(TableId, u32)>,
+    pub rows: Vec<RowOp>,
+    pub reads: Vec<ReadKey>,
+    pub ranges: Vec<ReadRange>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowOp {
+    /// Place in `tables`.
+    pub table: usize,
+    pub key: Bytes,
+    /// When the key was read before it was written.
+    pub read_at: Seqno,
+    pub change: RowChange,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowChange {
+    /// The whole row.
+    Insert(Bytes),
+    /// Hash of the row before, then the cells that change, by ascending place.
+    Update { before: u64, cells: Vec<(usize, Bytes)> },
+    /// Hash of the row before.
+    Delete { before: u64 },
+}
+
+/// A key that was read and must be as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadKey {
+    pub table: usize,
+    pub key: Bytes,
+    pub read_at: Seqno,
+}
+
+/// A range of keys that was read and must be as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadRange {
+    pub table: usize,
+    pub from: Bytes,
+    /// Not included; `None`: to the end of the table.
+    pub to: Option<Bytes>,
+    pub read_at: Seqno,
+}
+
+impl Op {
+    pub fn encode(&self) -> Bytes {
+        let mut w = Writer::new();
+        w.u8(VERSION);
+        match self {
+            Op::WriteSet(set) => set.encode(w.u8(1)),
+            Op::Create(def) => table_def(w.u8(2), def),
+            Op::Drop { name, if_exists } => drop(w.u8(3).str(name).bool(*if_exists)),
+            Op::Reserve { table, slot, above, count } => {
+                w.u8(4).varint(table.0.into()).u8(slot.get()).i64(*above).varint(*count);
+            }
+        }
+        w.finish()
+    }
+
+    /// The parts of a write-set share the operation's memory.
+    pub fn decode(bytes: &Bytes) -> Result<Op, Error> {
+        let mut r = Reader::new(bytes);
+        match r.u8()? {
+            VERSION => {}
+            other => return Err(Error::Format(other.into())),
+        }
+        let op = match r.u8()? {
+            1 => Op::WriteSet(WriteSet::decode(&mut r, bytes)?),
+            2 => Op::Create(read_table_def(&mut r)?),
+            3 => Op::Drop { name: r.str("a table's name")?.to_owned(), if_exists: r.bool()? },
+            4 => Op::Reserve {
+                table: table_id(&mut r)?,
+                slot: r.u8().map(Slot::new)?.ok_or(Error::Tag { what: "a slot", tag: 0 })?,
+                above: r.i64()?,
+                count: r.varint()?,
+            },
+            tag => return Err(Error::Tag { what: "an operation", tag: tag.into() }),
+        };
+        r.end()?;
+        Ok(op)
+    }
+}
+
+fn table_id(r: &mut Reader<'_>) -> Result<TableId, Error> {
+    small(r, "a table's id").map(TableId)
+}
+
+fn small(r: &mut Reader<'_>, what: &'static str) -> Result<u32, Error> {
+    let n = r.varint()?;
+    u32::try_from(n).map_err(|_| Error::TooLarge { what, got: n, max: u32::MAX.into() })
+}
+
+impl WriteSet {
+    fn encode(&self, w: &mut Writer) {
+        let delta =
+            |at: Seqno| at.0.checked_sub(self.read_at.0).expect("the header carries the lowest read_at");
+        w.varint(self.read_at.0).varint(self.tables.len() as u64);
+        for (id, schema_version) in &self.tables {
+            w.varint(id.0.into()).varint((*schema_version).into());
+        }
+        w.varint(self.rows.len() as u64);
+        for row in &self.rows {
+            w.varint(row.table as u64).bytes(&row.key).varint(delta(row.read_at));
+            match &row.change {
+                RowChange::Insert(bytes) => drop(w.u8(1).bytes(bytes)),
+                RowChange::Update { before, cells } => {
+                    w.u8(2).u64(*before).varint(cells.len() as u64);
+                    for (at, cell) in cells {
+                        w.varint(*at as u64).bytes(cell);
+                    }
+                }
+                RowChange::Delete { before } => drop(w.u8(3).u64(*before)),
+            }
+        }
+        w.varint(self.reads.len() as u64);
+        for read in &self.reads {
+            w.varint(read.table as u64).bytes(&read.key).varint(delta(read.read_at));
+        }
+        w.varint(self.ranges.len() as u64);
+        for range in &self.ranges {
+            w.varint(range.table as u64).bytes(&range.from).bool(range.to.is_some());
+            if let Some(to) = &range.to {
+                w.bytes(to);
+            }
+            w.varint(delta(range.read_at));
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>, op: &Bytes) -> Result<WriteSet, Error> {
+        let read_at = Seqno(r.varint()?);
+        let mut tables = Vec::new();
+        for _ in 0..r.count("the tables of a write-set")? {
+            tables.push((table_id(r)?, small(r, "a schema version")?));
+        }
+        let mut set = WriteSet { read_at, ..WriteSet::default() };
+        let place = |r: &mut Reader<'_>| match r.varint()? {
+            n if n < tables.len() as u64 => Ok(n as usize),
+            n => Err(Error::TooLarge { what: "a table's place", got: n, max: tables.len() as u64 }),
+        };
+        let when = |r: &mut Reader<'_>| Ok::<_, Error>(Seqno(read_at.0.saturating_add(r.varint()?)));
+        for _ in 0..r.count("the rows of a write-set")? {
+            let (table, key) = (place(r)?, op.slice_ref(r.bytes()?));
+            let read_at = when(r)?;
+            let change = match r.u8()? {
+                1 => RowChange::Insert(op.slice_ref(r.bytes()?)),
+                2 => {
+                    let before = r.u64()?;
+                    let mut cells = Vec::new();
+                    for _ in 0..r.count("the cells of an update")? {
+                        let at = r.varint()? as usize;
+                        cells.push((at, op.slice_ref(r.bytes()?)));
+                    }
+                    RowChange::Update { before, cells }
+                }
+                3 => RowChange::Delete { before: r.u64()? },
+                tag => return Err(Error::Tag { what: "a row's change", tag: tag.into() }),
+            };
+            set.rows.push(RowOp { table, key, read_at, change });
+        }
+        for _ in 0..r.count("the reads of a write-set")? {
+            set.reads.push(ReadKey { table: place(r)?, key: op.slice_ref(r.bytes()?), read_at: when(r)? });
+        }
+        for _ in 0..r.count("the ranges of a write-set")? {
+            let (table, from) = (place(r)?, op.slice_ref(r.bytes()?));
+            let to = if r.bool()? { Some(op.slice_ref(r.bytes()?)) } else { None };
+            set.ranges.push(ReadRange { table, from, to, read_at: when(r)? });
+        }
+        set.tables = tables;
+        Ok(set)
+    }
+}
+
+/// A definition's bytes; also what stands in a checkpoint.
+pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
+    w.str(&def.name).varint(def.columns.len() as u64);
+    for column in &def.columns {
+        w.str(&column.name);
+        match column.kind {
+            ColumnType::Int { bits } => w.u8(1).u8(bits),
+            ColumnType::Text { chars_max } => w.u8(2).u32(chars_max),
+            ColumnType::Bytes { bytes_max } => w.u8(3).u32(bytes_max),
+            ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::DateTime => {
+                unreachable!("a table's definition was checked to have no column of a result's type")
+            }
+        };
+        w.bool(column.nullable).bool(column.default.is_some());
+        if let Some(value) = &column.default {
+            row::push(w, value);
+        }
+    }
+    w.varint(def.primary.len() as u64);
+    for at in &def.primary {
+        w.varint(*at as u64);
+    }
+    w.varint(def.auto_increment.map_or(0, |at| at as u64 + 1)).bool(def.if_not_exists);
+}
+
+pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
+    let name = r.str("a table's name")?.to_owned();
+    let count = r.count("columns")?;
+    if count > COLUMNS_MAX {
+        return Err(Error::TooLarge {
+            what: "the number of columns",
+            got: count as u64,
+            max: COLUMNS_MAX as u64,
+        });
+    }
+    let mut columns = Vec::with_capacity(count);
+    for _ in 0..count {
+        let name = r.str("a column's name")?.to_owned();
+        let kind = match r.u8()? {
+            1 => ColumnType::Int { bits: r.u8()? },
+            2 => ColumnType::Text { chars_max: r.u32()? },
+            3 => ColumnType::Bytes { bytes_max: r.u32()? },
+            tag => return Err(Error::Tag { what: "a column's type", tag: tag.into() }),
+        };
+        let nullable = r.bool()?;
+        let default = if r.bool()? { Some(row::pull(r)?) } else { None };
+        columns.push(Column { name, kind, nullable, default });
+    }
+    let mut primary = Vec::new();
+    for _ in 0..r.count("key columns")? {
+        primary.push(r.varint()? as usize);
+    }
+    let auto_increment = (r.varint()? as usize).checked_sub(1);
+    Ok(TableDef { name, columns, primary, auto_increment, if_not_exists: r.bool()? })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use super::*;
+use proptest::prelude::*;
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    proptest::collection::vec(any::<u8>(), 0..12).prop_map(Bytes::from)
+}
+
+fn write_set() -> impl Strategy<Value = Op> {
+    let row = (0..2_usize, bytes(), 0..9_u64, bytes(), any::<u64>(), 0..3_u8).prop_map(
+        |(table, key, delta, value, before, kind)| RowOp {
+            table,
+            key,
+            read_at: Seqno(100 + delta),
+            change: match kind {
+                0 => RowChange::Insert(value),
+                1 => RowChange::Update { before, cells: vec![(3, value.clone()), (7, value)] },
+                _ => RowChange::Delete { before },
+            },
+        },
+    );
+    let read = (0..2_usize, bytes(), 0..9_u64).prop_map(|(table, key, delta)| ReadKey {
+        table,
+        key,
+        read_at: Seqno(100 + delta),
+    });
+    let range = (0..2_usize, bytes(), proptest::option::of(bytes()), 0..9_u64)
+        .prop_map(|(table, from, to, delta)| ReadRange { table, from, to, read_at: Seqno(100 + delta) });
+    (
+        proptest::collection::vec(row, 0..5),
+        proptest::collection::vec(read, 0..5),
+        proptest::collection::vec(range, 0..5),
+    )
+        .prop_map(|(rows, reads, ranges)| {
+            let tables = vec![(TableId(1), 1), (TableId(70_000), 3)];
+            Op::WriteSet(WriteSet { read_at: Seqno(100), tables, rows, reads, ranges })
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_write_set_comes_back(op in write_set()) {
+        prop_assert_eq!(Op::decode(&op.encode()), Ok(op));
+    }
+
+    #[test]
+    fn no_bytes_panic_the_decoder(bytes: Vec<u8>, kind in 1..5_u8) {
+        let _ = Op::decode(&Bytes::from(bytes.clone()));
+        let _ = Op::decode(&Bytes::from([vec![VERSION, kind], bytes].concat()));
+    }
+
+    #[test]
+    fn no_cut_write_set_is_taken_for_a_whole_one(op in write_set(), at: usize) {
+        let whole = op.encode();
+        prop_assert!(Op::decode(&whole.slice(..at % whole.len())).is_err());
+    }
+}
+
+#[test]
+fn the_others_come_back() {
+    let def = TableDef {
+        name: "t".into(),
+        columns: vec![
+            Column { name: "id".into(), kind: ColumnType::Int { bits: 64 }, nullable: false, default: None },
+            Column {
+                name: "name".into(),
+                kind: ColumnType::Text { chars_max: 20 },
+                nullable: true,
+                default: Some("x".into()),
+            },
+            Column {
+                name: "b".into(),
+                kind: ColumnType::Bytes { bytes_max: 9 },
+                nullable: true,
+                default: None,
+            },
+        ],
+        primary: vec![0, 2],
+        auto_increment: Some(0),
+        if_not_exists: true,
+    };
+    for op in [
+        Op::Create(def),
+        Op::Drop { name: "t".into(), if_exists: true },
+        Op::Reserve { table: TableId(4), slot: Slot::ALL[1], above: -5, count: 1000 },
+    ] {
+        assert_eq!(Op::decode(&op.encode()), Ok(op));
+    }
+}
+
+/// The bytes of format 1. If this changes, `plait_base::FORMAT` changes too.
+#[test]
+fn the_bytes_are_these() {
+    let op = Op::WriteSet(WriteSet {
+        read_at: Seqno(300),
+        tables: vec![(TableId(2), 1)],
+        rows: vec![
+            RowOp {
+                table: 0,
+                key: Bytes::from_static(b"k"),
+                read_at: Seqno(300),
+                change: RowChange::Update { before: 0x0102, cells: vec![(1, Bytes::from_static(b"v"))] },
+            },
+            RowOp {
+                table: 0,
+                key: Bytes::from_static(b"l"),
+                read_at: Seqno(305),
+                change: RowChange::Insert(Bytes::from_static(b"row")),
+            },
+        ],
+        reads: vec![ReadKey { table: 0, key: Bytes::from_static(b"m"), read_at: Seqno(301) }],
+        ranges: vec![ReadRange { table: 0, from: Bytes::from_static(b"a"), to: None, read_at: Seqno(300) }],
+    });
+    let hex: String = op.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        hex,
+        concat!(
+            "0101",
+            "ac02",
+            "010201", // version, kind; read_at; one table
+            "02",
+            "00016b00",
+            "020201000000000000",
+            "01010176", // two rows; an update of one cell
+            "00016c05",
+            "0103726f77", // an insert, read five later
+            "0100016d01",
+            "0100016100",
+            "00", // a read; a range without end
+        )
+    );
+}

@@ -1,0 +1,620 @@
+//! Sessions: what a client's requests mean, one after the other.
+//!
+//! Intuition: an interpreter that can stop anywhere. It runs until its slice of work is spent, until something must
+//! be ordered, or until it has an answer; whoever drives it decides what comes in between.
+//! Invariant: a reply names the newest position that it rests on, a *no* as well as a *yes*; whoever sends it holds
+//! it until that position is stable. A write of a transaction is visible to nobody before its operation is applied.
+//! Not here: leases, proposals, time-outs (replica); SQL text (`sql`).
+
+use crate::catalogue;
+use crate::error::Error;
+use crate::ids::Local;
+use crate::op::Op;
+use crate::request::{Client, Done, Isolation, Reply, Request, StepResult, TableDef};
+use crate::sql;
+use crate::steps::Steps;
+use crate::store::Store;
+use crate::table::{TableId, TableInfo};
+use crate::txn::Txn;
+use crate::verdict::Verdict;
+use plait_base::{Bytes, Mono, Now, Seqno, Slot};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How often a statement that is a transaction of its own is tried again after a conflict.
+pub const RETRIES_MAX: u32 = 4;
+
+/// What a session is told about the node and the moment.
+pub struct Context<'a> {
+    pub now: Now,
+    /// Whether a snapshot taken now would be one of the present; else why not.
+    pub may_read: Result<(), String>,
+    /// The node's `wsrep_…` rows.
+    pub status: &'a dyn Fn() -> Vec<(String, String)>,
+    /// The session's number, for `CONNECTION_ID()`.
+    pub connection: u64,
+}
+
+/// Why [`Session::run`] came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The budget is spent (or something must be published first): run it again later.
+    Yield,
+    /// This operation is to be ordered; then [`Session::resume`] and run again.
+    Order(Bytes),
+    /// The request is done. `depends_on`: the newest position that the reply rests on. `hangup`: the client's
+    /// connection is to be closed after the reply.
+    Reply { reply: Result<Reply, Error>, depends_on: Seqno, hangup: bool },
+}
+
+/// One client's session.
+pub struct Session {
+    slot: Slot,
+    /// The open transaction.
+    txn: Option<Txn>,
+    job: Option<Job>,
+    pub(crate) vars: sql::Vars,
+}
+
+/// The request under way.
+struct Job {
+    plan: Plan,
+    results: Vec<StepResult>,
+    seqno: Option<Seqno>,
+    depends_on: Seqno,
+    doing: Doing,
+    verdict: Option<Result<Verdict, Error>>,
+}
+
+/// Where the next action comes from.
+enum Plan {
+    One(Option<Action>),
+    Sql(sql::Script),
+}
+
+/// One thing that a request asks for.
+pub(crate) enum Action {
+    /// Opens a transaction; `None`: at the session's isolation. An open one is committed first, as in MySQL.
+    Begin(Option<Isolation>),
+    Commit,
+    Rollback,
+    /// Reads and writes: in the open transaction, else as a transaction of its own.
+    Work(Work),
+    /// As above, but always a transaction of its own, never tried again.
+    Whole(Isolation, Work),
+    /// Each commits the open transaction first, as in MySQL.
+    Create(TableDef),
+    Drop {
+        name: String,
+        if_exists: bool,
+    },
+    /// Another client takes over: what was open is rolled back, what was set is forgotten.
+    Attach(Client),
+    /// Known without reading anything.
+    Answer(StepResult),
+}
+
+/// Something resumable that reads and writes through a transaction.
+pub(crate) enum Work {
+    Steps(Steps),
+    Sql(Box<sql::Statement>),
+}
+
+/// What work came back with.
+pub(crate) enum Turn {
+    Yield,
+    /// Ids of this table must be reserved; then it is run again and goes on.
+    Ids(TableId),
+    /// Its results were pushed, or it failed. Its writes are then taken back by the session.
+    Done(Result<(), Error>),
+}
+
+/// All that work may touch.
+pub(crate) struct Env<'a> {
+    pub txn: &'a mut Txn,
+    pub store: &'a Store,
+    pub local: &'a mut Local,
+    pub ctx: &'a Context<'a>,
+    /// What is left of this slice; about one row a unit.
+    pub budget: &'a mut u32,
+    pub vars: &'a mut sql::Vars,
+    pub results: &'a mut Vec<StepResult>,
+    /// The table of which [`Env::next_id`] had no id.
+    pub wants_ids: Option<TableId>,
+}
+
+impl Env<'_> {
+    /// Begins a statement: takes a snapshot where the isolation level asks for one. Before any read.
+    pub fn statement(&mut self) -> Result<(), Error> {
+        self.txn.statement(self.store, &self.ctx.may_read)
+    }
+
+    /// An id for a new row; `None`: come back with `Turn::Ids` of this table.
+    pub fn next_id(&mut self, info: &TableInfo) -> Option<i64> {
+        let id = self.local.next_id(self.store, info.id);
+        if id.is_none() {
+            self.wants_ids = Some(info.id);
+        }
+        id
+    }
+}
+
+impl Work {
+    fn run(&mut self, env: &mut Env<'_>) -> Turn {
+        match self {
+            Work::Steps(steps) => steps.run(env),
+            Work::Sql(statement) => statement.run(env),
+        }
+    }
+
+    fn restart(&mut self) {
+        match self {
+            Work::Steps(steps) => steps.restart(),
+            Work::Sql(statement) => statement.restart(),
+        }
+    }
+}
+
+enum Doing {
+    /// The next action is to be fetched.
+    Next,
+    Work(Working),
+    /// Waits for the verdict of a commit; then goes on with an action that had to wait for it.
+    Commit {
+        txn: Box<Txn>,
+        then: Option<Action>,
+    },
+    /// Waits for the verdict of a table's creation or removal.
+    Ddl,
+}
+
+struct Working {
+    work: Work,
+    /// Its own transaction, if it is one.
+    own: Option<Txn>,
+    tries_left: u32,
+    /// Results that stood before it.
+    results_before: usize,
+    stage: Stage,
+}
+
+enum Stage {
+    Running,
+    /// Waits for a block of ids that it asked for at this time.
+    Ids(TableId, Mono),
+    /// Waits for the verdict of its own transaction.
+    Commit,
+    /// Lost against an operation at this position, which is not published yet.
+    Behind(Seqno),
+}
+
+/// What a step of the interpreter led to.
+enum Move {
+    On,
+    Out(Progress),
+    Fail(Error),
+}
+
+impl Session {
+    pub fn new(slot: Slot) -> Session {
+        Session { slot, txn: None, job: None, vars: sql::Vars::default() }
+    }
+
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Takes a request; refused while another is under way, which is not disturbed.
+    pub fn start(&mut self, request: Request) -> Result<(), Error> {
+        if self.job.is_some() {
+            return Err(Error::Misuse {
+                why: "a session has one request at a time; wait for the reply, or use another session".into(),
+            });
+        }
+        let action = match request {
+            Request::Begin { isolation } => Action::Begin(Some(isolation)),
+            Request::Run(steps) => Action::Work(Work::Steps(Steps::new(steps))),
+            Request::Commit => Action::Commit,
+            Request::Rollback => Action::Rollback,
+            Request::Script { isolation, steps } => Action::Whole(isolation, Work::Steps(Steps::new(steps))),
+            Request::CreateTable(def) => Action::Create(def),
+            Request::DropTable { name, if_exists } => Action::Drop { name, if_exists },
+            Request::Attach(client) => Action::Attach(client),
+            Request::Sql { text, multi } => {
+                let script = sql::Script::new(text, multi);
+                self.job = Some(Job::new(Plan::Sql(script)));
+                return Ok(());
+            }
+        };
+        self.job = Some(Job::new(Plan::One(Some(action))));
+        Ok(())
+    }
+
+    /// Whether a request is under way.
+    pub fn busy(&self) -> bool {
+        self.job.is_some()
+    }
+
+    pub fn in_transaction(&self) -> bool {
+        self.txn.is_some()
+    }
+
+    /// The oldest snapshot that is still read from.
+    pub fn snapshot(&self) -> Option<Seqno> {
+        let own = match self.job.as_ref().map(|job| &job.doing) {
+            Some(Doing::Work(working)) => working.own.as_ref().and_then(Txn::snapshot),
+            _ => None,
+        };
+        let open = self.txn.as_ref().and_then(Txn::snapshot);
+        own.into_iter().chain(open).min()
+    }
+
+    /// What came of the operation that was asked to be ordered. With `Ok` its position was published here before.
+    pub fn resume(&mut self, verdict: Result<Verdict, Error>) {
+        let job = self.job.as_mut().expect("a verdict comes for a request");
+        assert!(
+            job.waits() && job.verdict.is_none(),
+            "a verdict comes once, for the operation that was ordered"
+        );
+        job.verdict = Some(verdict);
+    }
+
+    /// Goes on with the request until it yields, needs an operation ordered, or has its reply.
+    pub fn run(&mut self, store: &Store, local: &mut Local, ctx: &Context<'_>, budget: &mut u32) -> Progress {
+        let mut job = self.job.take().expect("a session is run for a request");
+        assert!(!job.waits() || job.verdict.is_some(), "a session that waits for a verdict is not run");
+        loop {
+            match self.advance(&mut job, store, local, ctx, budget) {
+                Move::On => {}
+                Move::Out(progress) => {
+                    if !matches!(progress, Progress::Reply { .. }) {
+                        self.job = Some(job);
+                    }
+                    return progress;
+                }
+                Move::Fail(error) => {
+                    let after = matches!(job.plan, Plan::Sql(_)) && !job.results.is_empty();
+                    let hangup = matches!(error, Error::Unknown { .. } | Error::Internal { .. });
+                    if hangup {
+                        self.txn = None;
+                    }
+                    let error = if after {
+                        Error::After { done: std::mem::take(&mut job.results), error: Box::new(error) }
+                    } else {
+                        error
+                    };
+                    return Progress::Reply { reply: Err(error), depends_on: job.depends_on, hangup };
+                }
+            }
+        }
+    }
+
+    fn advance(
+        &mut self,
+        job: &mut Job,
+        store: &Store,
+        local: &mut Local,
+        ctx: &Context<'_>,
+        budget: &mut u32,
+    ) -> Move {
+        match std::mem::replace(&mut job.doing, Doing::Next) {
+            Doing::Next => match job.next(&mut self.vars, ctx) {
+                Some(Ok(action)) => self.act(job, action, store),
+                Some(Err(error)) => Move::Fail(error),
+                None => Move::Out(Progress::Reply {
+                    depends_on: job.depends_on,
+                    reply: Ok(Reply {
+                        results: std::mem::take(&mut job.results),
+                        seqno: job.seqno,
+                        in_transaction: self.txn.is_some(),
+                        autocommit: self.vars.autocommit,
+                        warnings: self.vars.warnings(),
+                    }),
+                    hangup: false,
+                }),
+            },
+            Doing::Work(working) => self.work(job, working, store, local, ctx, budget),
+            Doing::Commit { txn, then } => {
+                if let Err(error) = job.ruled(store) {
+                    return Move::Fail(txn.named(error));
+                }
+                match then {
+                    Some(action) => self.act(job, action, store),
+                    None => Move::On,
+                }
+            }
+            Doing::Ddl => match job.ruled(store) {
+                Ok(_) => {
+                    job.results.push(StepResult::Done(Done::default()));
+                    Move::On
+                }
+                Err(error) => Move::Fail(error),
+            },
+        }
+    }
+
+    fn act(&mut self, job: &mut Job, action: Action, store: &Store) -> Move {
+        match action {
+            Action::Begin(isolation) => {
+                if self.txn.is_some() {
+                    return self.commit(job, store, Some(Action::Begin(isolation)));
+                }
+                let isolation = isolation.unwrap_or_else(|| self.vars.take_isolation());
+                self.txn = Some(Txn::new(isolation));
+                job.results.push(StepResult::Done(Done::default()));
+                Move::On
+            }
+            Action::Commit => {
+                job.results.push(StepResult::Done(Done::default()));
+                self.commit(job, store, None)
+            }
+            Action::Rollback => {
+                self.txn = None;
+                job.results.push(StepResult::Done(Done::default()));
+                Move::On
+            }
+            Action::Work(work) => {
+                let own = match &mut self.txn {
+                    Some(txn) => {
+                        txn.mark();
+                        None
+                    }
+                    None if !self.vars.autocommit => {
+                        let mut txn = Txn::new(self.vars.take_isolation());
+                        txn.mark();
+                        self.txn = Some(txn);
+                        None
+                    }
+                    None => Some(Txn::new(self.vars.take_isolation())),
+                };
+                job.doing = Doing::Work(Working::new(work, own, RETRIES_MAX, job.results.len()));
+                Move::On
+            }
+            Action::Whole(isolation, work) => {
+                if self.txn.is_some() {
+                    return Move::Fail(Error::Misuse {
+                        why: "a transaction is open in this session; end it before a one-shot transaction"
+                            .into(),
+                    });
+                }
+                job.doing = Doing::Work(Working::new(work, Some(Txn::new(isolation)), 0, job.results.len()));
+                Move::On
+            }
+            Action::Create(def) => {
+                if self.txn.is_some() {
+                    return self.commit(job, store, Some(Action::Create(def)));
+                }
+                if let Err(error) = catalogue::normal(&def) {
+                    return Move::Fail(error);
+                }
+                job.doing = Doing::Ddl;
+                Move::Out(Progress::Order(Op::Create(def).encode()))
+            }
+            Action::Drop { name, if_exists } => {
+                if self.txn.is_some() {
+                    return self.commit(job, store, Some(Action::Drop { name, if_exists }));
+                }
+                job.doing = Doing::Ddl;
+                Move::Out(Progress::Order(Op::Drop { name, if_exists }.encode()))
+            }
+            Action::Attach(client) => {
+                self.txn = None;
+                self.vars = sql::Vars::default();
+                match self.vars.attach(client) {
+                    Ok(()) => Move::On,
+                    Err(error) => Move::Fail(error),
+                }
+            }
+            Action::Answer(result) => {
+                job.results.push(result);
+                Move::On
+            }
+        }
+    }
+
+    /// Ends the open transaction, if there is one, and goes on with `then`.
+    fn commit(&mut self, job: &mut Job, store: &Store, then: Option<Action>) -> Move {
+        let Some(txn) = self.txn.take() else { return Move::On };
+        job.rest_on(txn.depends_on());
+        match txn.encode(store) {
+            Some(op) => {
+                if let Err(error) = bounded(&op, store) {
+                    return Move::Fail(error);
+                }
+                job.doing = Doing::Commit { txn: Box::new(txn), then };
+                Move::Out(Progress::Order(op))
+            }
+            None => match then {
+                Some(action) => self.act(job, action, store),
+                None => Move::On,
+            },
+        }
+    }
+
+    fn work(
+        &mut self,
+        job: &mut Job,
+        mut working: Working,
+        store: &Store,
+        local: &mut Local,
+        ctx: &Context<'_>,
+        budget: &mut u32,
+    ) -> Move {
+        match working.stage {
+            Stage::Running => {}
+            Stage::Behind(winner) => {
+                if store.applied() < winner {
+                    job.doing = Doing::Work(working);
+                    return Move::Out(Progress::Yield);
+                }
+            }
+            Stage::Ids(table, since) => match job.verdict.take().expect("it was waited for") {
+                Ok(Verdict::Done { first, last, .. }) => {
+                    local.tidy(store);
+                    local.grant(table, first, last);
+                }
+                Ok(Verdict::Refused(error)) => {
+                    job.rest_on(store.applied());
+                    return self.failed(job, working, error, store);
+                }
+                // Whether or not the ids were reserved, nothing of the statement was.
+                Err(Error::Unknown { .. }) => {
+                    let waited_ms = ctx.now.mono.since(since).as_millis() as u64;
+                    let error = Error::TimedOut { what: "a block of ids", waited_ms };
+                    return self.failed(job, working, error, store);
+                }
+                Err(error) => return self.failed(job, working, error, store),
+            },
+            Stage::Commit => {
+                return match job.ruled(store) {
+                    Ok(_) => Move::On,
+                    Err(error) => {
+                        let named = working.own.as_ref().map(|txn| txn.named(error.clone())).unwrap_or(error);
+                        self.failed(job, working, named, store)
+                    }
+                };
+            }
+        }
+        working.stage = Stage::Running;
+        let txn = working.own.as_mut().or(self.txn.as_mut()).expect("work has a transaction");
+        let mut env = Env {
+            txn,
+            store,
+            local,
+            ctx,
+            budget,
+            vars: &mut self.vars,
+            results: &mut job.results,
+            wants_ids: None,
+        };
+        let work = &mut working.work;
+        // A defect in planning or executing ends this statement and its session, not the node.
+        let turn = catch_unwind(AssertUnwindSafe(|| work.run(&mut env))).unwrap_or_else(|panic| {
+            let why = (panic.downcast_ref::<String>().map(String::as_str))
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic without words");
+            Turn::Done(Err(Error::Internal { why: why.to_owned() }))
+        });
+        let rests_on = env.txn.depends_on();
+        job.rest_on(rests_on);
+        match turn {
+            Turn::Yield => {
+                job.doing = Doing::Work(working);
+                Move::Out(Progress::Yield)
+            }
+            Turn::Ids(table) => {
+                working.stage = Stage::Ids(table, ctx.now.mono);
+                job.doing = Doing::Work(working);
+                Move::Out(Progress::Order(local.reserve(store, table)))
+            }
+            Turn::Done(Err(error)) => self.failed(job, working, error, store),
+            Turn::Done(Ok(())) => {
+                let Some(own) = &working.own else {
+                    let txn = self.txn.as_mut().expect("work has a transaction");
+                    txn.statement_ended();
+                    return Move::On;
+                };
+                match own.encode(store) {
+                    None => Move::On,
+                    Some(op) => {
+                        if let Err(error) = bounded(&op, store) {
+                            return Move::Fail(error);
+                        }
+                        working.stage = Stage::Commit;
+                        job.doing = Doing::Work(working);
+                        Move::Out(Progress::Order(op))
+                    }
+                }
+            }
+        }
+    }
+
+    /// A statement failed: tries it again if it is a transaction of its own that lost a race; else takes back what
+    /// it wrote, or all of its transaction if only beginning again can help.
+    fn failed(&mut self, job: &mut Job, mut working: Working, error: Error, store: &Store) -> Move {
+        job.results.truncate(working.results_before);
+        let lost =
+            matches!(error, Error::Conflict { .. } | Error::TooOld { .. } | Error::SchemaChanged { .. });
+        if let Some(own) = &working.own {
+            if lost && working.tries_left > 0 {
+                working.tries_left -= 1;
+                working.own = Some(Txn::new(own.isolation()));
+                working.work.restart();
+                working.stage = match error {
+                    Error::Conflict { winner, .. } if winner > store.applied() => Stage::Behind(winner),
+                    _ => Stage::Running,
+                };
+                job.doing = Doing::Work(working);
+                return Move::On;
+            }
+        } else if error.retry() {
+            self.txn = None;
+        } else if let Some(txn) = &mut self.txn {
+            txn.undo();
+            txn.statement_ended();
+        }
+        Move::Fail(error)
+    }
+}
+
+impl Working {
+    fn new(work: Work, own: Option<Txn>, tries_left: u32, results_before: usize) -> Working {
+        Working { work, own, tries_left, results_before, stage: Stage::Running }
+    }
+}
+
+impl Job {
+    fn new(plan: Plan) -> Job {
+        Job {
+            plan,
+            results: Vec::new(),
+            seqno: None,
+            depends_on: Seqno::ZERO,
+            doing: Doing::Next,
+            verdict: None,
+        }
+    }
+
+    fn next(&mut self, vars: &mut sql::Vars, ctx: &Context<'_>) -> Option<Result<Action, Error>> {
+        match &mut self.plan {
+            Plan::One(action) => action.take().map(Ok),
+            Plan::Sql(script) => script.next(vars, ctx),
+        }
+    }
+
+    /// Whether an operation of it is being ordered.
+    fn waits(&self) -> bool {
+        match &self.doing {
+            Doing::Next => false,
+            Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit),
+            Doing::Commit { .. } | Doing::Ddl => true,
+        }
+    }
+
+    fn rest_on(&mut self, seqno: Seqno) {
+        self.depends_on = self.depends_on.max(seqno);
+    }
+
+    /// Takes the verdict that was waited for. A refusal rests on its own position, which is published.
+    fn ruled(&mut self, store: &Store) -> Result<(), Error> {
+        match self.verdict.take().expect("it was waited for") {
+            Ok(Verdict::Done { seqno, .. }) => {
+                self.seqno = Some(seqno);
+                self.rest_on(seqno);
+                Ok(())
+            }
+            Ok(Verdict::Refused(error)) => {
+                self.rest_on(store.applied());
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn bounded(op: &Bytes, store: &Store) -> Result<(), Error> {
+    let (got, max) = (op.len() as u64, store.settings().writeset_bytes_max);
+    if got > max {
+        return Err(Error::TooLarge { what: "the size of a write-set, in bytes,", got, max });
+    }
+    Ok(())
+}

@@ -1,0 +1,630 @@
+//! A transaction while it runs: a snapshot, what it would write laid over it, and what it read.
+//!
+//! Intuition: a sheet of tracing paper over a page that nobody can change under it. What is drawn on the paper is
+//! handed in as a whole; who certifies it looks only at what was drawn, what was read, and when.
+//! Invariant: `read_at` of a key is the snapshot in which it was first read or written, never the position at
+//! commit; a row that this transaction wrote is what it reads from then on.
+//! Not here: when a transaction begins, ends, or is tried again (`session`); what a statement means (`steps`,
+//! `sql`).
+
+use crate::error::Error;
+use crate::key;
+use crate::op::{Op, ReadKey, ReadRange, RowChange, RowOp, WriteSet};
+use crate::request::Isolation;
+use crate::row;
+use crate::store::Store;
+use crate::table::{Entry, TableId, TableInfo};
+use crate::value::Value;
+use crate::zoo::{self, Bug};
+use plait_base::{Bytes, Seqno};
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+/// Read keys of one table that are certified one by one; beyond it the span that they lie in is certified.
+const READ_KEYS_MAX: usize = 10_000;
+/// Read ranges of one table, likewise.
+const READ_RANGES_MAX: usize = 1_000;
+
+/// See the module's words.
+#[derive(Debug)]
+pub struct Txn {
+    isolation: Isolation,
+    snapshot: Option<Seqno>,
+    tables: BTreeMap<TableId, Part>,
+    /// What the statement under way replaced, to be put back if it fails: the newest last.
+    undo: Vec<(TableId, Vec<u8>, Option<Write>)>,
+    /// Bytes of keys and rows in the overlay, about; and at the last mark.
+    bytes: u64,
+    bytes_at_mark: u64,
+    depends_on: Seqno,
+}
+
+/// What concerns one table.
+#[derive(Debug)]
+struct Part {
+    info: Arc<TableInfo>,
+    writes: BTreeMap<Vec<u8>, Write>,
+    reads: BTreeMap<Vec<u8>, Seqno>,
+    ranges: Vec<Range>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Write {
+    read_at: Seqno,
+    /// The row when it was first read; `None`: it was not there.
+    base: Option<Box<[u8]>>,
+    /// The row now; `None`: it is deleted.
+    now: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Range {
+    from: Vec<u8>,
+    to: Option<Vec<u8>>,
+    read_at: Seqno,
+}
+
+/// Where a walk over a range of keys stands; kept between two slices of work.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    info: Arc<TableInfo>,
+    from: Vec<u8>,
+    to: Option<Vec<u8>>,
+    lock: bool,
+    /// The last key that was looked at.
+    last: Option<Vec<u8>>,
+}
+
+/// Why a walk came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// The budget is spent; walk on with the same scan later.
+    Yield,
+    /// There are no more rows.
+    End,
+    /// The visitor had enough; walking on begins after the row that it saw last.
+    Stopped,
+}
+
+impl Scan {
+    /// Rows with `from <= key < to` as encoded keys, in key order; `to: None` is the end of the table. With
+    /// `lock`, what is read is certified, as `FOR UPDATE` asks.
+    pub fn new(info: Arc<TableInfo>, from: Vec<u8>, to: Option<Vec<u8>>, lock: bool) -> Scan {
+        Scan { info, from, to, lock, last: None }
+    }
+
+    pub fn info(&self) -> &Arc<TableInfo> {
+        &self.info
+    }
+}
+
+impl Txn {
+    pub fn new(isolation: Isolation) -> Txn {
+        Txn {
+            isolation,
+            snapshot: None,
+            tables: BTreeMap::new(),
+            undo: Vec::new(),
+            bytes: 0,
+            bytes_at_mark: 0,
+            depends_on: Seqno::ZERO,
+        }
+    }
+
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// The position that its reads see; `None` before the first read.
+    pub fn snapshot(&self) -> Option<Seqno> {
+        self.snapshot
+    }
+
+    /// The newest position that anything read so far rests on.
+    pub fn depends_on(&self) -> Seqno {
+        self.depends_on
+    }
+
+    /// Whether a commit has anything to order.
+    pub fn has_writes(&self) -> bool {
+        self.tables.values().any(|part| part.writes.values().any(Write::changes))
+    }
+
+    /// Begins a statement: takes the snapshot if there is none, and a fresh one at `READ COMMITTED`. `may_read`
+    /// says whether this node may take one now.
+    pub fn statement(&mut self, store: &Store, may_read: &Result<(), String>) -> Result<(), Error> {
+        may_read.as_ref().map_err(|why| Error::NotPrimary { why: why.clone() })?;
+        if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
+            self.snapshot = Some(store.applied());
+        }
+        Ok(())
+    }
+
+    /// Between two statements at `READ COMMITTED` nothing is read, so no old version is held for it.
+    pub(crate) fn statement_ended(&mut self) {
+        if self.isolation == Isolation::ReadCommitted {
+            self.snapshot = None;
+        }
+    }
+
+    /// From here on [`undo`](Txn::undo) takes writes back.
+    pub fn mark(&mut self) {
+        self.undo.clear();
+        self.bytes_at_mark = self.bytes;
+    }
+
+    /// Takes back all writes since the mark. What was read stays read.
+    pub fn undo(&mut self) {
+        while let Some((table, key, before)) = self.undo.pop() {
+            let part = self.tables.get_mut(&table).expect("a write belongs to a table that was looked up");
+            match before {
+                Some(write) => drop(part.writes.insert(key, write)),
+                None => drop(part.writes.remove(&key)),
+            }
+        }
+        self.bytes = self.bytes_at_mark;
+    }
+
+    fn at(&self) -> Seqno {
+        self.snapshot.expect("a statement was begun before it read")
+    }
+
+    fn rest_on(&mut self, seqno: Seqno) {
+        self.depends_on = self.depends_on.max(seqno);
+    }
+
+    /// The definition of a table, which the commit will insist on.
+    pub fn table(&mut self, store: &Store, name: &str) -> Result<Arc<TableInfo>, Error> {
+        let at = self.at();
+        let Some(info) = store.table(name, at) else {
+            self.rest_on(store.catalogue_changed());
+            // A table that was created after the snapshot is there for everybody else: begin again and see it.
+            return Err(match store.table(name, store.applied_unpublished()) {
+                Some(_) => Error::SchemaChanged { table: name.to_owned() },
+                None => Error::NoTable { table: name.to_owned() },
+            });
+        };
+        if store.tables.get(&info.id).is_none_or(|table| table.dropped.is_some()) {
+            self.rest_on(store.catalogue_changed());
+            return Err(Error::SchemaChanged { table: name.to_owned() });
+        }
+        let info = Arc::clone(info);
+        self.rest_on(info.created);
+        Ok(info)
+    }
+
+    fn part(&mut self, info: &Arc<TableInfo>) -> &mut Part {
+        self.tables.entry(info.id).or_insert_with(|| Part {
+            info: Arc::clone(info),
+            writes: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            ranges: Vec::new(),
+        })
+    }
+
+    /// A row by its encoded key, as this transaction sees it. `lock`: as `FOR UPDATE`, what was read is certified,
+    /// and a row that somebody wrote after the snapshot is refused at once.
+    pub fn get(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        key: &[u8],
+        lock: bool,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(write) = self.tables.get(&info.id).and_then(|part| part.writes.get(key)) {
+            return Ok(write.now.clone());
+        }
+        if lock {
+            self.refuse_if_lost(store, info, key)?;
+        }
+        let row = self.look(store, info, key).map(<[u8]>::to_vec);
+        if lock || self.isolation == Isolation::Serializable {
+            self.note_read(info, key);
+        }
+        Ok(row)
+    }
+
+    /// The row in the snapshot, without the overlay; what it rests on is noted.
+    fn look<'s>(&mut self, store: &'s Store, info: &TableInfo, key: &[u8]) -> Option<&'s [u8]> {
+        let version = entry(store, info, key)?.at(self.at())?;
+        self.rest_on(version.seqno);
+        version.row()
+    }
+
+    fn note_read(&mut self, info: &Arc<TableInfo>, key: &[u8]) {
+        let at = self.at();
+        let part = self.part(info);
+        if !part.reads.contains_key(key) {
+            part.reads.insert(key.to_vec(), at);
+            if part.reads.len() > READ_KEYS_MAX {
+                part.coarsen();
+            }
+        }
+    }
+
+    /// Early refusal: what would lose at commit may as well lose now.
+    fn refuse_if_lost(&mut self, store: &Store, info: &Arc<TableInfo>, key: &[u8]) -> Result<(), Error> {
+        let at = self.at();
+        match entry(store, info, key) {
+            Some(entry) if entry.newest.seqno > at => {
+                let winner = entry.newest.seqno;
+                self.rest_on(winner);
+                Err(Error::Conflict {
+                    table: info.name().to_owned(),
+                    key: key::show(key),
+                    read_at: at,
+                    winner,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The row that a write of this key would replace, which is read for it (and refused if somebody wrote it after
+    /// the snapshot).
+    pub fn get_to_write(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(write) = self.tables.get(&info.id).and_then(|part| part.writes.get(key)) {
+            return Ok(write.now.clone());
+        }
+        self.refuse_if_lost(store, info, key)?;
+        if self.isolation == Isolation::Serializable {
+            self.note_read(info, key);
+        }
+        Ok(self.look(store, info, key).map(<[u8]>::to_vec))
+    }
+
+    /// Puts a row (`None`: its absence) into the overlay, whatever was there.
+    fn set(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        key: Vec<u8>,
+        now: Option<Vec<u8>>,
+    ) -> Result<(), Error> {
+        if key.len() > key::KEY_BYTES_MAX {
+            let (got, max) = (key.len() as u64, key::KEY_BYTES_MAX as u64);
+            return Err(Error::TooLarge { what: "a key, in bytes,", got, max });
+        }
+        self.bytes += key.len() as u64 + now.as_ref().map_or(0, |row| row.len() as u64) + 16;
+        let max = store.settings().writeset_bytes_max;
+        if self.bytes > max {
+            return Err(Error::TooLarge { what: "the size of a write-set, in bytes,", got: self.bytes, max });
+        }
+        let at = self.at();
+        let id = info.id;
+        let known = self.tables.get(&id).and_then(|part| part.writes.get(&key)).cloned();
+        let write = match &known {
+            Some(write) => Write { now, ..write.clone() },
+            None => {
+                self.refuse_if_lost(store, info, &key)?;
+                let base = self.look(store, info, &key).map(Box::from);
+                // A key that was read in an earlier snapshot must be as it was then.
+                let read_at = self.part(info).reads.get(&key).map_or(at, |read_at| at.min(*read_at));
+                Write { read_at, base, now }
+            }
+        };
+        self.undo.push((id, key.clone(), known));
+        self.part(info).writes.insert(key, write);
+        Ok(())
+    }
+
+    /// Inserts a row under a key that must not be there.
+    pub fn insert(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        key: Vec<u8>,
+        values: &[Value],
+    ) -> Result<(), Error> {
+        row::check(&info.def, values)?;
+        if self.get_to_write(store, info, &key)?.is_some() {
+            // The row's presence was told to the client, who may rely on it: certified like a locking read.
+            self.note_read(info, &key);
+            return Err(Error::DuplicateKey { table: info.name().to_owned(), key: key::show(&key) });
+        }
+        self.set(store, info, key, Some(row::encode(values)))
+    }
+
+    /// Inserts a row or replaces it. Whether there was one.
+    pub fn put(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        key: Vec<u8>,
+        values: &[Value],
+    ) -> Result<bool, Error> {
+        row::check(&info.def, values)?;
+        let there = self.get_to_write(store, info, &key)?.is_some();
+        self.set(store, info, key, Some(row::encode(values)))?;
+        Ok(there)
+    }
+
+    /// Replaces the row under `key`, which was read by this statement and is there, by `values`; these may have
+    /// another key. Whether anything changed.
+    pub fn replace(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        key: Vec<u8>,
+        values: &[Value],
+    ) -> Result<bool, Error> {
+        row::check(&info.def, values)?;
+        let before = self.get_to_write(store, info, &key)?;
+        let after = row::encode(values);
+        if before.as_ref() == Some(&after) {
+            // Nothing changes, yet the row is locked as a change would have locked it.
+            self.note_read(info, &key);
+            return Ok(false);
+        }
+        let moved = if info.hidden_key() { key.clone() } else { info.key_of(values) };
+        if moved != key {
+            if self.get_to_write(store, info, &moved)?.is_some() {
+                self.note_read(info, &moved);
+                return Err(Error::DuplicateKey { table: info.name().to_owned(), key: key::show(&moved) });
+            }
+            self.set(store, info, key, None)?;
+        }
+        self.set(store, info, moved, Some(after))?;
+        Ok(true)
+    }
+
+    /// Deletes a row. Whether there was one.
+    pub fn delete(&mut self, store: &Store, info: &Arc<TableInfo>, key: Vec<u8>) -> Result<bool, Error> {
+        if self.get_to_write(store, info, &key)?.is_none() {
+            return Ok(false);
+        }
+        self.set(store, info, key, None)?;
+        Ok(true)
+    }
+
+    /// Walks on over a range, in key order, and shows each row's key and bytes to `each` as this transaction sees
+    /// them, its own writes merged in; a unit of the budget for each key looked at.
+    pub fn walk(
+        &mut self,
+        store: &Store,
+        scan: &mut Scan,
+        budget: &mut u32,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<Walk, Error> {
+        let at = self.at();
+        let (lo, empty) = match (&scan.last, &scan.to) {
+            (Some(last), to) => (Bound::Excluded(last.as_slice()), to.as_ref().is_some_and(|to| last >= to)),
+            (None, to) => {
+                (Bound::Included(scan.from.as_slice()), to.as_ref().is_some_and(|to| scan.from >= *to))
+            }
+        };
+        let hi = scan.to.as_ref().map_or(Bound::Unbounded, |to| Bound::Excluded(to.as_slice()));
+        let mut seen: Option<Vec<u8>> = None;
+        let mut ended = Walk::End;
+        let mut lost = None;
+        let mut newest = Seqno::ZERO;
+        if !empty {
+            let mut rows = store.tables.get(&scan.info.id).map(|t| t.rows.range::<[u8], _>((lo, hi)));
+            let mut own = self.tables.get(&scan.info.id).map(|p| p.writes.range::<[u8], _>((lo, hi)));
+            let mut merged = Merged {
+                row: rows.as_mut().and_then(Iterator::next),
+                write: own.as_mut().and_then(Iterator::next),
+                rows,
+                own,
+            };
+            let mut last: Option<&Vec<u8>> = None;
+            loop {
+                if merged.row.is_none() && merged.write.is_none() {
+                    break;
+                }
+                if *budget == 0 {
+                    ended = Walk::Yield;
+                    break;
+                }
+                *budget -= 1;
+                let Some((key, entry, write)) = merged.next() else { break };
+                last = Some(key);
+                let row = match (write, entry) {
+                    (Some(write), _) => write.now.as_deref(),
+                    (None, Some(entry)) => {
+                        if scan.lock && entry.newest.seqno > at {
+                            newest = newest.max(entry.newest.seqno);
+                            lost = Some(Error::Conflict {
+                                table: scan.info.name().to_owned(),
+                                key: key::show(key),
+                                read_at: at,
+                                winner: entry.newest.seqno,
+                            });
+                            break;
+                        }
+                        match entry.at(at) {
+                            Some(version) => {
+                                newest = newest.max(version.seqno);
+                                version.row()
+                            }
+                            None => None,
+                        }
+                    }
+                    (None, None) => unreachable!("one of the two was there"),
+                };
+                if let Some(row) = row {
+                    if each(key, row).is_break() {
+                        ended = Walk::Stopped;
+                        break;
+                    }
+                }
+            }
+            seen = last.cloned();
+        }
+        self.rest_on(newest);
+        if seen.is_some() {
+            scan.last = seen;
+        }
+        if let Some(lost) = lost {
+            return Err(lost);
+        }
+        if ended != Walk::Yield && (scan.lock || self.isolation == Isolation::Serializable) {
+            let to = match ended {
+                Walk::Stopped => scan.last.as_ref().map(|last| key::after(last)),
+                _ => scan.to.clone(),
+            };
+            self.note_range(&Arc::clone(&scan.info), scan.from.clone(), to);
+        }
+        Ok(ended)
+    }
+
+    fn note_range(&mut self, info: &Arc<TableInfo>, from: Vec<u8>, to: Option<Vec<u8>>) {
+        let read_at = self.at();
+        let part = self.part(info);
+        let range = Range { from, to, read_at };
+        if !part.ranges.contains(&range) {
+            part.ranges.push(range);
+            if part.ranges.len() > READ_RANGES_MAX {
+                part.coarsen();
+            }
+        }
+    }
+
+    /// The ordered operation of this transaction's commit; `None` if it wrote nothing. A transaction that only read
+    /// saw one prefix of the order, and stands there.
+    pub fn encode(&self, store: &Store) -> Option<Bytes> {
+        if !self.has_writes() {
+            return None;
+        }
+        let mut set = WriteSet::default();
+        for part in self.tables.values() {
+            if part.writes.is_empty() && part.reads.is_empty() && part.ranges.is_empty() {
+                continue;
+            }
+            let table = set.tables.len();
+            set.tables.push((part.info.id, part.info.schema_version));
+            for (key, write) in &part.writes {
+                let (key, read_at) = (Bytes::copy_from_slice(key), write.read_at);
+                let change = match (&write.base, &write.now) {
+                    (None, Some(now)) => RowChange::Insert(Bytes::copy_from_slice(now)),
+                    (Some(base), Some(now)) if **base != **now => RowChange::Update {
+                        before: row::hash(base),
+                        cells: (row::diff(base, now).into_iter())
+                            .map(|(at, cell)| (at, Bytes::copy_from_slice(cell)))
+                            .collect(),
+                    },
+                    (Some(base), None) => RowChange::Delete { before: row::hash(base) },
+                    // Written and put back: it must still be as it was.
+                    (None, None) | (Some(_), Some(_)) => {
+                        set.reads.push(ReadKey { table, key, read_at });
+                        continue;
+                    }
+                };
+                set.rows.push(RowOp { table, key, read_at, change });
+            }
+            for (key, read_at) in &part.reads {
+                if !part.writes.contains_key(key) {
+                    set.reads.push(ReadKey { table, key: Bytes::copy_from_slice(key), read_at: *read_at });
+                }
+            }
+            for range in &part.ranges {
+                set.ranges.push(ReadRange {
+                    table,
+                    from: Bytes::copy_from_slice(&range.from),
+                    to: range.to.as_deref().map(Bytes::copy_from_slice),
+                    read_at: range.read_at,
+                });
+            }
+        }
+        if zoo::on(Bug::LastSeenAtCommit) {
+            let at = store.applied();
+            set.rows.iter_mut().for_each(|row| row.read_at = at);
+            set.reads.iter_mut().for_each(|read| read.read_at = at);
+            set.ranges.iter_mut().for_each(|range| range.read_at = at);
+        }
+        let rows = set.rows.iter().map(|row| row.read_at);
+        let reads = set.reads.iter().map(|read| read.read_at);
+        let ranges = set.ranges.iter().map(|range| range.read_at);
+        set.read_at = rows.chain(reads).chain(ranges).min().expect("a write was read for");
+        Some(Op::WriteSet(set).encode())
+    }
+
+    /// The name of a table that a refusal calls `#id`, since apply may not look at what is gone.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        if let Error::SchemaChanged { table } = &error {
+            let id = table.strip_prefix('#').and_then(|id| id.parse().ok()).map(TableId);
+            if let Some(part) = id.and_then(|id| self.tables.get(&id)) {
+                return Error::SchemaChanged { table: part.info.name().to_owned() };
+            }
+        }
+        error
+    }
+
+    /// Bytes that the overlay holds, about.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Write {
+    fn changes(&self) -> bool {
+        match (&self.base, &self.now) {
+            (None, None) => false,
+            (Some(base), Some(now)) => **base != **now,
+            _ => true,
+        }
+    }
+}
+
+impl Part {
+    /// Puts one range, as early as the earliest read, in the place of all reads of this table.
+    fn coarsen(&mut self) {
+        let keys = self.reads.iter().map(|(key, at)| (key.clone(), Some(key::after(key)), *at));
+        let ranges = self.ranges.iter().map(|range| (range.from.clone(), range.to.clone(), range.read_at));
+        let span = keys.chain(ranges).reduce(|a, b| {
+            let to = match (a.1, b.1) {
+                (Some(a), Some(b)) => Some(a.max(b)),
+                _ => None,
+            };
+            (a.0.min(b.0), to, a.2.min(b.2))
+        });
+        self.reads.clear();
+        self.ranges = span.into_iter().map(|(from, to, read_at)| Range { from, to, read_at }).collect();
+    }
+}
+
+fn entry<'s>(store: &'s Store, info: &TableInfo, key: &[u8]) -> Option<&'s Entry> {
+    store.tables.get(&info.id)?.rows.get(key)
+}
+
+/// Two ordered lists as one: the store's keys and the transaction's own.
+struct Merged<'a> {
+    rows: Option<btree_map::Range<'a, Vec<u8>, Entry>>,
+    own: Option<btree_map::Range<'a, Vec<u8>, Write>>,
+    row: Option<(&'a Vec<u8>, &'a Entry)>,
+    write: Option<(&'a Vec<u8>, &'a Write)>,
+}
+
+impl<'a> Merged<'a> {
+    #[allow(clippy::type_complexity)]
+    fn next(&mut self) -> Option<(&'a Vec<u8>, Option<&'a Entry>, Option<&'a Write>)> {
+        let take_row = match (&self.row, &self.write) {
+            (None, None) => return None,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some((row, _)), Some((write, _))) => row <= write,
+        };
+        let take_write = match (&self.row, &self.write) {
+            (Some((row, _)), Some((write, _))) => write <= row,
+            (None, Some(_)) => true,
+            _ => false,
+        };
+        let row = if take_row { self.row.take() } else { None };
+        let write = if take_write { self.write.take() } else { None };
+        if take_row {
+            self.row = self.rows.as_mut().and_then(Iterator::next);
+        }
+        if take_write {
+            self.write = self.own.as_mut().and_then(Iterator::next);
+        }
+        let key = row.map(|(key, _)| key).or(write.map(|(key, _)| key))?;
+        Some((key, row.map(|(_, entry)| entry), write.map(|(_, write)| write)))
+    }
+}

@@ -1,0 +1,85 @@
+//! Known protocol bugs of the store, each at the line that it breaks, chosen at run time.
+//!
+//! They measure whoever looks for bugs: a harness that does not find these finds nothing. Without the feature
+//! `zoo` the question "is it on?" is the constant *no*; with it, a build without debug assertions is refused.
+
+#[cfg(all(feature = "zoo", not(debug_assertions)))]
+compile_error!(
+    "the zoo's bugs lose data on purpose: a build with them needs debug assertions, as no release has"
+);
+
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident => $seen_by:literal),* $(,)?) => {
+        /// One planted bug.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Bug { $($(#[$doc])* $name),* }
+
+        impl Bug {
+            pub const ALL: &'static [Bug] = &[$(Bug::$name),*];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Bug::$name => stringify!($name)),* }
+            }
+
+            /// The invariant or check that cannot miss it.
+            pub fn must_be_seen_by(self) -> &'static str {
+                match self { $(Bug::$name => $seen_by),* }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// A write-set is stamped with the position at commit instead of the one of the first read, as Galera's are.
+    LastSeenAtCommit => "counter",
+    /// Two transactions of one node are not certified against each other, as in Galera.
+    SameOriginSkipped => "counter",
+    /// Keys that were only read are not certified.
+    ReadKeysDropped => "skew",
+    /// Ranges that were only read are not certified.
+    RangesDropped => "skew",
+    /// A version written just after the snapshot does not count as a conflict.
+    CertWindowOffByOne => "counter",
+    /// A delete leaves nothing behind that a later write-set could be certified against.
+    TombstonesForgotten => "register",
+    /// The hash chain takes in the written keys in the order of a hash map.
+    HashOrder => "chain",
+    /// Apply looks at the real clock.
+    ClockRead => "chain",
+    /// A reservation of ids leaves no mark.
+    IdMarkLost => "ids",
+}
+
+impl Bug {
+    pub fn parse(name: &str) -> Option<Bug> {
+        Bug::ALL.iter().copied().find(|bug| bug.name().eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(feature = "zoo")]
+mod switch {
+    use super::Bug;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// 0: none; else the bug's place in `Bug::ALL` plus one.
+    static CHOSEN: AtomicU32 = AtomicU32::new(0);
+
+    /// Turns one bug on, in this whole process, and all others off.
+    pub fn set(bug: Option<Bug>) {
+        CHOSEN.store(bug.map_or(0, |bug| bug as u32 + 1), Ordering::Relaxed);
+    }
+
+    pub fn on(bug: Bug) -> bool {
+        CHOSEN.load(Ordering::Relaxed) == bug as u32 + 1
+    }
+}
+
+#[cfg(not(feature = "zoo"))]
+mod switch {
+    /// Whether this bug was chosen. In this build none can be.
+    pub const fn on(_bug: super::Bug) -> bool {
+        false
+    }
+}
+
+pub use switch::*;
