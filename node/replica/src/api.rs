@@ -1,24 +1,8 @@
 //! All that can happen to a node, and all that it can do, on one page.
 
 use plait_base::{BootEpoch, Bytes, ClusterId, MemberId, Mono, Now, Seqno, Slot, disk, kv};
+pub use plait_consensus::Lane;
 use std::time::Duration;
-
-/// Which way a frame travels. Each lane keeps its order; lanes overtake one another, and a frame may be lost with
-/// its connection. Leases and heartbeats never queue behind bulk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Lane {
-    /// Heartbeats, votes, leases, applied and stable indexes: small, never delayed.
-    Fast = 1,
-    /// Appends and forwarded proposals.
-    Bulk = 2,
-    /// Snapshot chunks.
-    Transfer = 3,
-}
-
-impl Lane {
-    pub const ALL: [Lane; 3] = [Lane::Fast, Lane::Bulk, Lane::Transfer];
-}
 
 /// Names one request until it is answered. The world chooses it and gets it back in the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,34 +18,65 @@ pub enum Input {
     /// The deadline has come; timers run and what had yielded goes on.
     Tick,
     /// A frame, as the peer's `Send` put it out.
-    Recv { from: Slot, lane: Lane, bytes: Bytes },
+    Recv {
+        from: Slot,
+        lane: Lane,
+        bytes: Bytes,
+    },
     /// All connections to this peer are up (again).
-    Up { peer: Slot },
+    Up {
+        peer: Slot,
+    },
     /// A connection to this peer was closed by its end: evidence of death, not proof.
-    Down { peer: Slot },
+    Down {
+        peer: Slot,
+    },
     /// Proof of death: whoever started that process has reaped it.
-    Dead { peer: Slot, epoch: BootEpoch },
+    Dead {
+        peer: Slot,
+        epoch: BootEpoch,
+    },
     /// The `Persist` of this token, and each before it, is on disk.
-    Persisted { token: u64 },
+    Persisted {
+        token: u64,
+    },
     /// A `Persist` could not be done; what of it is on disk is unknown. The node stops.
-    DiskFailed { token: u64, why: String },
+    DiskFailed {
+        token: u64,
+        why: String,
+    },
     Checkpoint(kv::Answer),
-    Request { ticket: Ticket, session: SessionId, request: Request },
+    Request {
+        ticket: Ticket,
+        session: SessionId,
+        request: Request,
+    },
     /// The client has gone: its session is rolled back and forgotten; nothing is answered.
-    Closed { session: SessionId },
+    Closed {
+        session: SessionId,
+    },
 }
 
 /// What a node can do. Done in order; nothing here waits for a `Persist`: what depends on one is put out after
 /// its `Persisted`.
 #[derive(Debug, Clone)]
 pub enum Output {
-    Send { to: Slot, lane: Lane, bytes: Bytes },
+    Send {
+        to: Slot,
+        lane: Lane,
+        bytes: Bytes,
+    },
     Persist(disk::Persist),
     Checkpoint(kv::Op),
-    Reply { ticket: Ticket, reply: Result<plait_store::Reply, plait_store::Error> },
+    Reply {
+        ticket: Ticket,
+        reply: Result<plait_store::Reply, plait_store::Error>,
+    },
     /// The session is over (an unknown outcome or a defect): its client's connection is to be closed after what
     /// was answered.
-    Hangup { session: SessionId },
+    Hangup {
+        session: SessionId,
+    },
     Event(crate::Event),
     /// The node can't go on; the world ends it and does what `Stop` says.
     Stop(Stop),
@@ -97,8 +112,6 @@ pub struct Config {
     pub cluster: ClusterId,
     /// Drawn anew at each start; tells one attempt of an empty node to join from the next.
     pub nonce: u64,
-    /// From which the election time-outs of the slots are drawn.
-    pub seed: u64,
     pub limits: Limits,
 }
 
@@ -120,8 +133,10 @@ pub struct Limits {
     pub lease_lag_max: u64,
     /// How long an origin tries to get a verdict before it answers *unknown* (or *no*, where it knows). Default 10 s.
     pub commit_timeout: Duration,
-    /// How long a reply may wait for the stable index, or a request for a lease. Default 5 s.
+    /// How long a reply may wait for the stable position. Default 5 s.
     pub stable_timeout: Duration,
+    /// How long a request waits for a lease (an election, say) before it is refused. Default 2 s.
+    pub lease_timeout: Duration,
     /// Proposals of this node that wait for a verdict. Default 4,096.
     pub proposals_max: usize,
     /// Bytes of proposals in one entry of the log. Default 1 MiB.
@@ -149,6 +164,7 @@ impl Default for Limits {
             lease_lag_max: 8192,
             commit_timeout: Duration::from_secs(10),
             stable_timeout: Duration::from_secs(5),
+            lease_timeout: Duration::from_secs(2),
             proposals_max: 4096,
             entry_bytes_max: 1 << 20,
             checkpoint_log_bytes: 16 << 20,
@@ -196,6 +212,8 @@ pub struct Status {
     pub learners: Vec<MemberId>,
     pub commit_index: u64,
     pub applied_index: u64,
+    /// Last index that is on this node's disk.
+    pub durable_index: u64,
     pub stable_index: u64,
     pub log_first_index: u64,
     pub log_bytes: u64,
@@ -241,4 +259,27 @@ pub struct Boot<'a> {
     pub now: Now,
     pub disk: &'a dyn disk::Disk,
     pub kv: &'a dyn kv::Kv,
+}
+
+impl Config {
+    pub(crate) fn consensus(&self) -> plait_consensus::Config {
+        let limits = &self.limits;
+        plait_consensus::Config {
+            slot: self.slot,
+            cluster: self.cluster,
+            nonce: self.nonce,
+            tick: limits.tick,
+            election_ticks: limits.election_ticks,
+            heartbeat_ticks: limits.heartbeat_ticks,
+            lengths: plait_consensus::lease::Lengths {
+                lease: limits.lease,
+                drift_per_mille: limits.clock_drift_per_mille,
+                lag_max: limits.lease_lag_max,
+            },
+            commit_timeout: limits.commit_timeout,
+            proposals_max: limits.proposals_max,
+            entry_bytes_max: limits.entry_bytes_max,
+            segment_bytes: limits.segment_bytes,
+        }
+    }
 }

@@ -1,0 +1,297 @@
+//! Three groups on one table: messages arrive in the order they were sent, writes are durable at once.
+
+use super::*;
+use plait_base::disk::{Disk, Error, File, Op};
+use plait_base::{Room, Wall};
+
+/// A disk on which everything that was asked for is there at once.
+#[derive(Default, Clone)]
+struct Shelf(BTreeMap<File, Vec<u8>>);
+
+impl Shelf {
+    fn perform(&mut self, ops: &[Op]) {
+        for op in ops {
+            match op {
+                Op::Create { file, bytes } => {
+                    self.0.insert(*file, vec![0; *bytes as usize]);
+                }
+                Op::Write { file, at, bytes } => {
+                    let at = *at as usize;
+                    self.0.get_mut(file).expect("it was created")[at..at + bytes.len()]
+                        .copy_from_slice(bytes);
+                }
+                Op::Remove { file } | Op::Aside { file } => {
+                    self.0.remove(file);
+                }
+            }
+        }
+    }
+}
+
+impl Disk for Shelf {
+    fn list(&self) -> Result<Vec<File>, Error> {
+        Ok(self.0.keys().copied().collect())
+    }
+    fn read(&self, file: File) -> Result<Vec<u8>, Error> {
+        Ok(self.0[&file].clone())
+    }
+}
+
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+
+fn config(slot: Slot) -> Config {
+    Config {
+        slot,
+        cluster: CLUSTER,
+        nonce: 99,
+        tick: Duration::from_millis(25),
+        election_ticks: [10, 13, 16],
+        heartbeat_ticks: 3,
+        lengths: Lengths { lease: Duration::from_millis(300), drift_per_mille: 25, lag_max: 1000 },
+        commit_timeout: Duration::from_secs(2),
+        proposals_max: 100,
+        entry_bytes_max: 1 << 20,
+        segment_bytes: 1 << 16,
+    }
+}
+
+struct Table {
+    nodes: BTreeMap<Slot, Consensus>,
+    shelves: BTreeMap<Slot, Shelf>,
+    applied: BTreeMap<Slot, Vec<Bytes>>,
+    unresolved: Vec<(ProposalId, bool)>,
+    events: Vec<(Slot, Event)>,
+    now: Now,
+}
+
+impl Table {
+    fn laid() -> Table {
+        let mut table = Table {
+            nodes: BTreeMap::new(),
+            shelves: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            unresolved: Vec::new(),
+            events: Vec::new(),
+            now: Now { mono: Mono(1_000_000_000), wall: Wall(0) },
+        };
+        for slot in Slot::ALL {
+            let bytes = identity(CLUSTER, MemberId::first(slot), false);
+            table.shelves.insert(slot, Shelf(BTreeMap::from([(File::Identity, bytes.to_vec())])));
+            table.start(slot);
+        }
+        table
+    }
+
+    fn start(&mut self, slot: Slot) {
+        let boot = Boot { now: self.now, disk: &self.shelves[&slot], checkpoint: None };
+        self.nodes.insert(slot, Consensus::open(config(slot), boot).expect("the disk is whole"));
+        self.applied.insert(slot, Vec::new());
+        self.settle();
+    }
+
+    /// Delivers until nothing is under way.
+    fn settle(&mut self) {
+        for _ in 0..1000 {
+            let mut quiet = true;
+            for slot in Slot::ALL {
+                let mut effects = Vec::new();
+                if let Some(node) = self.nodes.get_mut(&slot) {
+                    node.flush(self.now, &mut effects);
+                }
+                quiet &= effects.is_empty();
+                effects.into_iter().for_each(|effect| self.perform(slot, effect));
+            }
+            if quiet {
+                return;
+            }
+        }
+        panic!("the group does not come to rest");
+    }
+
+    fn perform(&mut self, slot: Slot, effect: Effect) {
+        let node = self.nodes.get_mut(&slot).expect("it spoke a moment ago");
+        match effect {
+            Effect::Send { to, frame, .. } => {
+                if let Some(peer) = self.nodes.get_mut(&to) {
+                    peer.receive(self.now, slot, &frame);
+                }
+            }
+            Effect::Persist(persist) => {
+                self.shelves.get_mut(&slot).expect("each has one").perform(&persist.ops);
+                node.persisted(self.now, persist.token);
+            }
+            Effect::Committed { index, group, .. } => {
+                for proposal in group {
+                    node.settle(proposal.id);
+                    self.applied.get_mut(&slot).expect("each has one").push(proposal.op);
+                }
+                node.applied(self.now, index, index.0);
+            }
+            Effect::Unresolved { id, sent } => self.unresolved.push((id, sent)),
+            Effect::Event(event) => self.events.push((slot, event)),
+            Effect::PeerApplied { index, chain, .. } => assert_eq!(chain, index.0),
+            other => panic!("nothing here leads to {other:?}"),
+        }
+    }
+
+    fn pass(&mut self, span: Duration) {
+        let end = self.now.mono + span;
+        while self.now.mono < end {
+            self.now.mono = self.now.mono + Duration::from_millis(5);
+            for node in self.nodes.values_mut() {
+                node.tick(self.now);
+            }
+            self.settle();
+        }
+    }
+
+    fn leader(&self) -> Slot {
+        let leading: Vec<Slot> = self.nodes.iter().filter(|(_, n)| n.leads()).map(|(s, _)| *s).collect();
+        assert_eq!(leading.len(), 1, "one leads");
+        leading[0]
+    }
+
+    fn propose(&mut self, slot: Slot, text: &'static str) -> ProposalId {
+        let node = self.nodes.get_mut(&slot).expect("it is up");
+        node.propose(self.now, Room::Store, Bytes::from_static(text.as_bytes())).expect("there is room")
+    }
+}
+
+fn slot(n: u8) -> Slot {
+    Slot::new(n).expect("1, 2 or 3")
+}
+
+#[test]
+fn the_slot_with_the_shortest_patience_leads_and_all_get_leases() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    assert_eq!(table.leader(), slot(1));
+    for node in table.nodes.values() {
+        assert_eq!(node.may_read(table.now, Strand::Store), Ok(()));
+    }
+}
+
+#[test]
+fn a_proposal_from_anywhere_is_applied_everywhere_in_one_order_and_becomes_stable() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.propose(slot(3), "from a follower");
+    table.propose(slot(1), "from the leader");
+    table.settle();
+    let first = table.applied[&slot(1)].clone();
+    assert_eq!(first.len(), 2);
+    assert!(table.applied.values().all(|list| *list == first));
+    assert!(table.nodes.values().all(|n| n.stable(Strand::Store) == n.applied_index() && n.waiting() == 0));
+}
+
+#[test]
+fn without_a_majority_there_is_no_lease_and_what_was_never_handed_on_is_a_definite_no() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.nodes.remove(&slot(1));
+    table.nodes.remove(&slot(2));
+    table.pass(Duration::from_millis(900));
+    assert!(table.nodes[&slot(3)].may_read(table.now, Strand::Store).is_err());
+    let id = table.propose(slot(3), "to nobody");
+    table.pass(Duration::from_secs(3));
+    assert_eq!(table.unresolved, [(id, false)]);
+}
+
+#[test]
+fn a_dead_leader_is_replaced_and_comes_back_as_a_follower_with_its_log() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.propose(slot(2), "before");
+    table.settle();
+    table.nodes.remove(&slot(1));
+    for survivor in [2, 3] {
+        table.nodes.get_mut(&slot(survivor)).expect("it is up").peer_down(slot(1));
+    }
+    table.pass(Duration::from_millis(700));
+    let id = table.propose(slot(3), "after");
+    table.pass(Duration::from_millis(400));
+    assert_ne!(table.leader(), slot(1));
+    assert_eq!(table.applied[&slot(2)].len(), 2);
+    assert!(table.unresolved.is_empty(), "{id} was settled");
+    table.start(slot(1));
+    table.pass(Duration::from_millis(800));
+    assert_eq!(table.applied[&slot(1)], table.applied[&slot(2)]);
+    assert_eq!(table.nodes[&slot(1)].may_read(table.now, Strand::Store), Ok(()));
+}
+
+#[test]
+fn a_silent_node_holds_the_stable_index_until_its_lease_has_surely_run_out() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.nodes.remove(&slot(3));
+    table.propose(slot(1), "while one is silent");
+    table.settle();
+    let leader = &table.nodes[&slot(1)];
+    assert!(leader.stable(Strand::Store) < leader.applied_index(), "its lease may still run");
+    table.pass(Duration::from_millis(320));
+    let leader = &table.nodes[&slot(1)];
+    assert_eq!(leader.stable(Strand::Store), leader.applied_index());
+}
+
+#[test]
+fn proof_of_death_ends_the_wait_at_once_but_only_for_the_start_that_was_granted_to() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    let epoch = table.nodes[&slot(3)].epoch();
+    table.nodes.remove(&slot(3));
+    table.propose(slot(1), "while one is dead");
+    table.settle();
+    let now = table.now;
+    let leader = table.nodes.get_mut(&slot(1)).expect("it is up");
+    leader.dead(now, slot(3), BootEpoch(epoch.0 - 1));
+    table.settle();
+    assert!(table.nodes[&slot(1)].stable(Strand::Store) < table.nodes[&slot(1)].applied_index());
+    table.nodes.get_mut(&slot(1)).expect("it is up").dead(now, slot(3), epoch);
+    table.settle();
+    assert_eq!(table.nodes[&slot(1)].stable(Strand::Store), table.nodes[&slot(1)].applied_index());
+}
+
+#[test]
+fn a_wiped_node_is_taken_in_as_its_next_incarnation() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.propose(slot(1), "what the wiped one must learn");
+    table.settle();
+    table.nodes.remove(&slot(3));
+    table.shelves.insert(slot(3), Shelf::default());
+    table.start(slot(3));
+    table.pass(Duration::from_secs(3));
+    let member = table.nodes[&slot(3)].member().expect("it was taken in");
+    assert_eq!(member.incarnation.0, 2);
+    assert!(table.nodes[&slot(1)].members().expect("a member").is_voter(member));
+    assert_eq!(table.applied[&slot(3)], table.applied[&slot(1)]);
+    assert_eq!(table.nodes[&slot(3)].may_read(table.now, Strand::Store), Ok(()));
+}
+
+#[test]
+fn bytes_that_are_no_frame_are_refused_and_named() {
+    let mut table = Table::laid();
+    let now = table.now;
+    let node = table.nodes.get_mut(&slot(1)).expect("it is up");
+    for bytes in [&b""[..], b"\xff\xff", b"\x01\x00garbage that goes on for a while........"] {
+        node.receive(now, slot(2), &Bytes::copy_from_slice(bytes));
+    }
+    let mut effects = Vec::new();
+    node.flush(now, &mut effects);
+    let refused = effects.iter().filter(|e| matches!(e, Effect::Event(Event::FrameRefused { .. }))).count();
+    assert_eq!(refused, 3);
+}
+
+#[test]
+fn a_raft_message_survives_its_codec() {
+    let mut m = raft::eraftpb::Message::default();
+    m.set_msg_type(raft::eraftpb::MessageType::MsgAppend);
+    (m.from, m.to, m.term, m.log_term, m.index, m.commit) = (257, 258, 9, 8, 41, 40);
+    let mut e = raft::eraftpb::Entry::default();
+    (e.index, e.term, e.data) = (42, 9, Bytes::from_static(b"group"));
+    m.entries.push(e);
+    m.reject = true;
+    m.reject_hint = 3;
+    let frame = Frame { from: Some(MemberId::first(slot(1))), messages: vec![Message::Raft(Box::new(m))] };
+    assert_eq!(Frame::decode(slot(1), &frame.encode()), Ok(frame));
+}

@@ -1,0 +1,335 @@
+//! Clients' sessions: who runs, who waits for an order, whose reply is held.
+//!
+//! A reply leaves when everything that it rests on is stable: a *yes* when its commit is, a read when the newest
+//! version it saw is, a definite *no* when what it rests on is.
+
+use crate::api::{Output, SessionId, Ticket};
+use crate::event::Event;
+use crate::node::Replica;
+use plait_base::{Bytes, Mono, Now, ProposalId, Room, Seqno};
+use plait_consensus::zoo::{self, Bug};
+use plait_consensus::{Refusal, Strand};
+use plait_store::{Context, Error, Progress, Reply, Request, Session, Verdict};
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a session is doing.
+enum Doing {
+    Nothing,
+    Running,
+    /// Waits for the verdict of this proposal.
+    Ordering,
+    /// Refused for want of a lease; starts anew when there is one, until the deadline.
+    AwaitingLease(Request, Mono),
+    Held,
+}
+
+struct Client {
+    session: Session,
+    ticket: Ticket,
+    doing: Doing,
+    /// The request, kept while a lease is lacking, so that it can start anew.
+    again: Option<(Request, Mono)>,
+    /// The last proposal of the request under way.
+    ordered: Option<ProposalId>,
+}
+
+struct Hold {
+    session: SessionId,
+    ticket: Ticket,
+    /// The commit that a *yes* would confirm.
+    commit: Option<ProposalId>,
+    reply: Result<Reply, Error>,
+    hangup: bool,
+    deadline: Mono,
+}
+
+/// All sessions of this node.
+pub(crate) struct Sessions {
+    clients: BTreeMap<SessionId, Client>,
+    run: VecDeque<SessionId>,
+    ordering: BTreeMap<u64, SessionId>,
+    held: BTreeMap<(Seqno, Ticket), Hold>,
+    awaiting_lease: Vec<SessionId>,
+    max: usize,
+}
+
+impl Sessions {
+    pub fn new(max: usize) -> Sessions {
+        Sessions {
+            clients: BTreeMap::new(),
+            run: VecDeque::new(),
+            ordering: BTreeMap::new(),
+            held: BTreeMap::new(),
+            awaiting_lease: Vec::new(),
+            max,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub fn close(&mut self, id: SessionId) {
+        self.clients.remove(&id);
+        self.awaiting_lease.retain(|other| *other != id);
+    }
+
+    /// The oldest snapshot that any session holds.
+    pub fn oldest_snapshot(&self) -> Option<Seqno> {
+        self.clients.values().filter_map(|c| c.session.snapshot()).min()
+    }
+
+    pub fn has_runnable(&self) -> bool {
+        !self.run.is_empty()
+    }
+}
+
+impl Replica {
+    pub(crate) fn start_request(&mut self, now: Now, ticket: Ticket, id: SessionId, request: Request) {
+        let sessions = &mut self.sessions;
+        if !sessions.clients.contains_key(&id) && sessions.clients.len() >= sessions.max {
+            let reply = Err(Error::Busy { what: "sessions_max", max: sessions.max as u64 });
+            self.out.push(Output::Reply { ticket, reply });
+            return;
+        }
+        let slot = self.config.slot;
+        let client = sessions.clients.entry(id).or_insert_with(|| Client {
+            session: Session::new(slot),
+            ticket,
+            doing: Doing::Nothing,
+            again: None,
+            ordered: None,
+        });
+        if !matches!(client.doing, Doing::Nothing) {
+            let why = "the session's last request is not answered yet; wait for its reply".to_owned();
+            self.out.push(Output::Reply { ticket, reply: Err(Error::Misuse { why }) });
+            return;
+        }
+        client.ticket = ticket;
+        client.ordered = None;
+        let lacking =
+            self.consensus.may_read(now, Strand::Store).is_err() && !client.session.in_transaction();
+        client.again = lacking.then(|| (request.clone(), now.mono + self.config.limits.lease_timeout));
+        self.begin(id, request);
+    }
+
+    fn begin(&mut self, id: SessionId, request: Request) {
+        let client = self.sessions.clients.get_mut(&id).expect("a session that begins is there");
+        client.doing = Doing::Running;
+        match client.session.start(request) {
+            Ok(()) => self.sessions.run.push_back(id),
+            Err(error) => {
+                client.doing = Doing::Nothing;
+                let ticket = client.ticket;
+                self.out.push(Output::Reply { ticket, reply: Err(error) });
+            }
+        }
+    }
+
+    /// Runs sessions in turn until each waits for something or the budget is spent.
+    pub(crate) fn run_sessions(&mut self, now: Now) {
+        self.try_leases_again(now);
+        let mut budget = self.config.limits.step_work_max;
+        while budget > 0 {
+            let Some(id) = self.sessions.run.pop_front() else { return };
+            let Some(client) = self.sessions.clients.get_mut(&id) else { continue };
+            if !matches!(client.doing, Doing::Running) {
+                continue;
+            }
+            budget -= 1;
+            let may_read = self.consensus.may_read(now, Strand::Store).map_err(str::to_owned);
+            let status = || {
+                crate::status::wsrep_rows(
+                    &self.config,
+                    &self.consensus,
+                    &self.counters,
+                    &self.store,
+                    self.state,
+                )
+            };
+            let ctx = Context { now, may_read, status: &status, connection: id.0 };
+            let (session, store, local) = (&mut client.session, &self.store, &mut self.local);
+            let ran = catch_unwind(AssertUnwindSafe(|| session.run(store, local, &ctx, &mut budget)));
+            match ran {
+                Ok(Progress::Yield) => self.sessions.run.push_back(id),
+                Ok(Progress::Order(op)) => self.order(now, id, op),
+                Ok(Progress::Reply { reply, depends_on, hangup }) => {
+                    self.answered(now, id, reply, depends_on, hangup);
+                }
+                Err(panic) => {
+                    let why = panic_text(&*panic);
+                    self.event(Event::StatementPanicked { why: why.clone() });
+                    self.answered(now, id, Err(Error::Internal { why }), Seqno::ZERO, true);
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, now: Now, id: SessionId, op: Bytes) {
+        let bytes = op.len() as u64;
+        match self.consensus.propose(now, Room::Store, op) {
+            Ok(proposal) => {
+                self.counters.replicated += 1;
+                self.counters.replicated_bytes += bytes;
+                self.sessions.ordering.insert(proposal.counter, id);
+                let client = self.sessions.clients.get_mut(&id).expect("it ran a moment ago");
+                client.doing = Doing::Ordering;
+                client.ordered = Some(proposal);
+            }
+            Err(refusal) => {
+                let error = match refusal {
+                    Refusal::TooMany { max, .. } => Error::Busy { what: "proposals_max", max: max as u64 },
+                    Refusal::NotStarted => Error::NotPrimary { why: refusal.to_string() },
+                };
+                self.sessions.clients.get_mut(&id).expect("it ran a moment ago").session.resume(Err(error));
+                self.sessions.run.push_back(id);
+            }
+        }
+    }
+
+    /// What came of a proposal of this node's; its session goes on.
+    pub(crate) fn resume(&mut self, id: ProposalId, verdict: Result<Verdict, Error>) {
+        let Some(session) = self.sessions.ordering.remove(&id.counter) else { return };
+        let Some(client) = self.sessions.clients.get_mut(&session) else { return };
+        if matches!(client.doing, Doing::Ordering) {
+            client.doing = Doing::Running;
+            client.session.resume(verdict);
+            self.sessions.run.push_back(session);
+        }
+    }
+
+    pub(crate) fn unresolved(&mut self, _now: Now, id: ProposalId, sent: bool) {
+        if sent {
+            self.counters.unknown += 1;
+            return self.resume(id, Err(Error::Unknown { id }));
+        }
+        let waited_ms = self.config.limits.commit_timeout.as_millis() as u64;
+        self.resume(id, Err(Error::TimedOut { what: "a leader to order the commit", waited_ms }));
+    }
+
+    fn answered(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        reply: Result<Reply, Error>,
+        depends_on: Seqno,
+        hangup: bool,
+    ) {
+        let stable_timeout = self.config.limits.stable_timeout;
+        let client = self.sessions.clients.get_mut(&id).expect("it ran a moment ago");
+        if let Some((request, deadline)) = client.again.take()
+            && matches!(reply, Err(Error::NotPrimary { .. }))
+            && !hangup
+            && now.mono < deadline
+        {
+            client.doing = Doing::AwaitingLease(request, deadline);
+            self.sessions.awaiting_lease.push(id);
+            return;
+        }
+        client.doing = Doing::Held;
+        let ticket = client.ticket;
+        let commit = client.ordered.filter(|_| reply.as_ref().is_ok_and(|r| r.seqno.is_some()));
+        let hold = Hold { session: id, ticket, commit, reply, hangup, deadline: now.mono + stable_timeout };
+        let free = if commit.is_some() { zoo::on(Bug::AckBeforeStable) } else { zoo::on(Bug::ReadNotHeld) };
+        if free || depends_on <= self.stable_seqno() {
+            return self.reply(hold);
+        }
+        self.out.push(Output::Event(Event::Held { seqno: depends_on }));
+        self.sessions.held.insert((depends_on, ticket), hold);
+    }
+
+    fn reply(&mut self, hold: Hold) {
+        if let Some(client) = self.sessions.clients.get_mut(&hold.session) {
+            client.doing = Doing::Nothing;
+        }
+        self.out.push(Output::Reply { ticket: hold.ticket, reply: hold.reply });
+        if hold.hangup {
+            self.sessions.close(hold.session);
+            self.out.push(Output::Hangup { session: hold.session });
+        }
+    }
+
+    /// Lets go of the replies whose position is stable now.
+    pub(crate) fn release(&mut self, _now: Now) {
+        if self.sessions.held.is_empty() {
+            return;
+        }
+        let stable = self.stable_seqno();
+        while self.sessions.held.first_key_value().is_some_and(|((seqno, _), _)| *seqno <= stable) {
+            let (_, hold) = self.sessions.held.pop_first().expect("there is a first one");
+            self.reply(hold);
+        }
+    }
+
+    fn try_leases_again(&mut self, now: Now) {
+        if self.sessions.awaiting_lease.is_empty() {
+            return;
+        }
+        let may_read = self.consensus.may_read(now, Strand::Store).is_ok();
+        for id in std::mem::take(&mut self.sessions.awaiting_lease) {
+            let Some(client) = self.sessions.clients.get_mut(&id) else { continue };
+            match std::mem::replace(&mut client.doing, Doing::Nothing) {
+                Doing::AwaitingLease(request, deadline) if may_read || now.mono >= deadline => {
+                    self.begin(id, request);
+                }
+                waiting => {
+                    client.doing = waiting;
+                    self.sessions.awaiting_lease.push(id);
+                }
+            }
+        }
+    }
+
+    /// Held replies whose stable position did not come in time.
+    pub(crate) fn expire_sessions(&mut self, now: Now) {
+        let late: Vec<_> = self
+            .sessions
+            .held
+            .iter()
+            .filter(|(_, hold)| hold.deadline <= now.mono)
+            .map(|(key, _)| *key)
+            .collect();
+        let waited_ms = self.config.limits.stable_timeout.as_millis() as u64;
+        for key in late {
+            let mut hold = self.sessions.held.remove(&key).expect("it was found a moment ago");
+            self.event(Event::HoldExpired { seqno: key.0 });
+            if let Some(id) = hold.commit {
+                // It is committed, but a node that is cut off may still serve what was before: not a *yes* yet.
+                self.counters.unknown += 1;
+                hold.reply = Err(Error::Unknown { id });
+                hold.hangup = true;
+            } else {
+                hold.reply = Err(Error::TimedOut { what: "a stable position for what was read", waited_ms });
+            }
+            self.reply(hold);
+        }
+    }
+
+    /// The state was replaced by a snapshot: no session's view of it holds any more.
+    pub(crate) fn reset_sessions(&mut self) {
+        let ids: Vec<_> = self.sessions.clients.keys().copied().collect();
+        self.sessions.held.clear();
+        self.sessions.ordering.clear();
+        self.sessions.run.clear();
+        self.sessions.awaiting_lease.clear();
+        for session in ids {
+            let client = self.sessions.clients.remove(&session).expect("it was found a moment ago");
+            if !matches!(client.doing, Doing::Nothing) {
+                let why = "its state was replaced by a snapshot while the request was under way".to_owned();
+                let reply = match client.ordered {
+                    Some(id) => Err(Error::Unknown { id }),
+                    None => Err(Error::NotPrimary { why }),
+                };
+                self.out.push(Output::Reply { ticket: client.ticket, reply });
+            }
+            self.out.push(Output::Hangup { session });
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
+}
