@@ -144,11 +144,6 @@ impl Grants {
             .map(|slot| self.reported[slot.at()])
             .fold(applied, Index::min)
     }
-
-    /// When the next lease runs out, if that could let the stable index rise.
-    pub fn next_expiry(&self, now: Mono) -> Option<Mono> {
-        self.expiry.iter().copied().filter(|at| *at > now).min()
-    }
 }
 
 /// The stable index as a node knows it, and what it has heard from each.

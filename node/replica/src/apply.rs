@@ -10,6 +10,7 @@ use plait_base::{Index, Now, ProposalId, Room, Seqno, Slot};
 use plait_consensus::zoo::{self, Bug};
 use plait_consensus::{Seen, Strand};
 use plait_store::Verdict;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// An entry that is half applied; nothing of it can be seen yet.
@@ -113,9 +114,10 @@ impl Replica {
                         self.verdicts.record(id, verdict.encode());
                     }
                     let bytes = proposal.op.len() as u64;
+                    let done = matches!(verdict, Verdict::Done { .. });
                     if own {
-                        self.counters.local_commits += u64::from(verdict.is_done());
-                        self.counters.local_cert_failures += u64::from(!verdict.is_done());
+                        self.counters.local_commits += u64::from(done);
+                        self.counters.local_cert_failures += u64::from(!done);
                     } else {
                         self.counters.received += 1;
                         self.counters.received_bytes += bytes;
@@ -124,7 +126,7 @@ impl Replica {
                         index: applying.entry.index,
                         seqno,
                         id,
-                        verdict: verdict.word().to_owned(),
+                        verdict: word(&verdict),
                     }));
                     verdict
                 }
@@ -179,5 +181,12 @@ impl Replica {
                 ),
             });
         }
+    }
+}
+
+fn word(verdict: &Verdict) -> Cow<'static, str> {
+    match verdict {
+        Verdict::Done { .. } => Cow::Borrowed("done"),
+        Verdict::Refused(error) => Cow::Owned(error.to_string()),
     }
 }

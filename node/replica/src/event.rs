@@ -1,6 +1,7 @@
 //! What happened, in the field's words; one vocabulary for log line, story, time line and metric.
 
 use plait_base::{Index, ProposalId, Seqno, Slot};
+use std::borrow::Cow;
 use std::fmt;
 
 /// *State* events are few and always kept; *flow* events come with every transaction and are kept in a ring.
@@ -19,7 +20,7 @@ pub enum Event {
         index: Index,
         seqno: Seqno,
         id: ProposalId,
-        verdict: String,
+        verdict: Cow<'static, str>,
     },
     /// A proposal came a second time and was answered with the first verdict.
     DuplicateAnswered {
@@ -134,7 +135,7 @@ impl Event {
                 ("index", index.to_string()),
                 ("seqno", seqno.to_string()),
                 ("id", id.to_string()),
-                ("verdict", verdict.clone()),
+                ("verdict", verdict.to_string()),
             ],
             Event::DuplicateAnswered { index, id } => {
                 vec![("index", index.to_string()), ("id", id.to_string())]

@@ -90,13 +90,9 @@ impl Consensus {
             .raw
             .apply_conf_change(change)
             .unwrap_or_else(|why| panic!("a committed change of members is one that can be made: {why}"));
-        let removed_itself = !group.members.contains(group.member)
-            && group
-                .members
-                .in_slot(group.member.slot)
-                .is_none_or(|m| m.incarnation > group.member.incarnation)
-            && change.get_change_type() == ConfChangeType::RemoveNode
-            && member == group.member;
+        // A snapshot offered to a member must name it: one from before this change is of no use any more.
+        group.raw.mut_store().prepared = None;
+        let removed_itself = change.get_change_type() == ConfChangeType::RemoveNode && member == group.member;
         self.event(event);
         if removed_itself {
             self.effects
