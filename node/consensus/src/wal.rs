@@ -33,7 +33,7 @@ pub use recover::{RecoverError, Recovered, TornTail};
 use plait_base::disk::{File, Op};
 use plait_base::{BootEpoch, Bytes, ClusterId, Index, MemberId, Term};
 use record::{Body, HEAD_BYTES, Head, Seed};
-use state::State;
+use state::{Kept, State};
 
 /// Segments that are kept for use again when nothing in them is needed any more; others are removed.
 pub const SPARE_SEGMENTS_MAX: usize = 3;
@@ -129,7 +129,7 @@ impl Wal {
             state: State::default(),
         };
         wal.write(
-            &[Body::Base { from: 1, base: (Index::ZERO, Term::ZERO), fresh: true, state: &State::default() }
+            &[Body::Base { from: 1, base: (Index::ZERO, Term::ZERO), fresh: true, kept: &Kept::default() }
                 .draft()],
             ops,
         );
@@ -138,7 +138,7 @@ impl Wal {
 
     /// Records that this start of the node goes by this epoch.
     pub fn boot(&mut self, epoch: BootEpoch, ops: &mut Vec<Op>) {
-        assert!(epoch >= self.state.epoch, "a node's boot epoch only grows");
+        assert!(epoch >= self.state.kept.epoch, "a node's boot epoch only grows");
         self.write(&[Body::Boot { epoch }.draft()], ops);
     }
 
@@ -170,14 +170,11 @@ impl Wal {
     /// the membership there in the caller's own form, given back by recovery. The commit index is lifted to
     /// `index`.
     pub fn reset(&mut self, index: Index, term: Term, conf: Bytes, ops: &mut Vec<Op>) {
-        let state = State {
-            hard: HardState { commit: self.state.hard.commit.max(index), ..self.state.hard },
-            epoch: self.state.epoch,
-            conf,
-            ..State::default()
-        };
+        let hard = self.state.kept.hard;
+        let hard = HardState { commit: hard.commit.max(index), ..hard };
+        let kept = Kept { hard, epoch: self.state.kept.epoch, conf };
         // The segment being written holds the record that says so; all before it may go.
-        self.rebase((index, term), true, &state, self.segments.len() - 1, ops);
+        self.rebase((index, term), true, &kept, self.segments.len() - 1, ops);
     }
 
     /// The entries below `below` are not needed any more; segments that hold nothing else may go. `hard` and the
@@ -190,23 +187,15 @@ impl Wal {
         let base = Index(below.0 - 1);
         assert!(hard.commit >= base, "only what is committed is cut");
         let term = self.state.term_at(base).expect("an entry of the log has a term");
-        let state =
-            State { hard, epoch: self.state.epoch, conf: self.state.conf.clone(), ..State::default() };
+        let kept = Kept { hard, ..self.state.kept.clone() };
         let needless = self.segments.iter().take_while(|segment| segment.top < below).count();
         let keep_from = needless.min(self.segments.len() - 1);
-        self.rebase((base, term), false, &state, keep_from, ops);
+        self.rebase((base, term), false, &kept, keep_from, ops);
     }
 
-    fn rebase(
-        &mut self,
-        base: (Index, Term),
-        fresh: bool,
-        state: &State,
-        keep_from: usize,
-        ops: &mut Vec<Op>,
-    ) {
+    fn rebase(&mut self, base: (Index, Term), fresh: bool, kept: &Kept, keep_from: usize, ops: &mut Vec<Op>) {
         let from = self.segments[keep_from].first_sequence;
-        self.write(&[Body::Base { from, base, fresh, state }.draft()], ops);
+        self.write(&[Body::Base { from, base, fresh, kept }.draft()], ops);
         let after = self.sequence;
         let gone = self.segments.drain(..keep_from);
         self.retired.extend(gone.map(|s| Retired { file: s.file, bytes: s.bytes, after }));

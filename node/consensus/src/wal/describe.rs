@@ -116,15 +116,15 @@ fn record_line(header: &Header, content: &Content) -> String {
         Content::Boot { epoch } => {
             format!("started as incarnation {}, start {}", epoch.0 >> 32, epoch.0 & 0xffff_ffff)
         }
-        Content::Base { from, base, fresh, state } => {
+        Content::Base { from, base, fresh, kept } => {
             let how = if *fresh { "the log begins anew" } else { "the log is cut" };
             format!(
                 "{how} after entry {} of term {}, records from {from} on are needed; {}, epoch {}, {} bytes of membership",
                 base.0,
                 base.1,
-                hard_words(&state.hard),
-                state.epoch,
-                state.conf.len()
+                hard_words(&kept.hard),
+                kept.epoch,
+                kept.conf.len()
             )
         }
     };

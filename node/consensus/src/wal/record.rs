@@ -12,7 +12,7 @@
 //! A header's check sum is seeded with the cluster's id and the place in the file, so that a header inside some
 //! client's data, or one that was written to the wrong place, is not taken for a record.
 
-use super::state::State;
+use super::state::Kept;
 use super::{HardState, LogEntry};
 use plait_base::{BootEpoch, Bytes, ClusterId, Index, MemberId, Reader, Term, Writer, codec};
 
@@ -135,12 +135,12 @@ pub(super) enum Body<'a> {
         epoch: BootEpoch,
     },
     /// The log begins after `base`, and recovery needs no record before `from`. `fresh`: no entry before this
-    /// record counts. Of `state` the hard state, the epoch and the membership are meant.
+    /// record counts. `kept` goes on.
     Base {
         from: u64,
         base: (Index, Term),
         fresh: bool,
-        state: &'a State,
+        kept: &'a Kept,
     },
 }
 
@@ -150,14 +150,10 @@ impl<'a> Body<'a> {
             Body::Entry(entry) => entry.data.clone(),
             Body::Hard(hard) => Writer::new().u64(hard.vote).0.clone().into(),
             Body::Boot { epoch } => Writer::new().u64(epoch.0).0.clone().into(),
-            Body::Base { from, fresh, state, .. } => {
+            Body::Base { from, fresh, kept, .. } => {
                 let mut w = Writer::new();
-                w.u64(*from)
-                    .bool(*fresh)
-                    .u64(state.hard.term.0)
-                    .u64(state.hard.vote)
-                    .u64(state.hard.commit.0);
-                w.u64(state.epoch.0).raw(&state.conf);
+                w.u64(*from).bool(*fresh).u64(kept.hard.term.0).u64(kept.hard.vote).u64(kept.hard.commit.0);
+                w.u64(kept.epoch.0).raw(&kept.conf);
                 w.finish()
             }
         };
@@ -236,7 +232,7 @@ pub(super) enum Content {
     Entry(LogEntry),
     Hard(HardState),
     Boot { epoch: BootEpoch },
-    Base { from: u64, base: (Index, Term), fresh: bool, state: State },
+    Base { from: u64, base: (Index, Term), fresh: bool, kept: Kept },
 }
 
 impl Content {
@@ -245,8 +241,8 @@ impl Content {
             Content::Entry(entry) => Body::Entry(entry),
             Content::Hard(hard) => Body::Hard(*hard),
             Content::Boot { epoch } => Body::Boot { epoch: *epoch },
-            Content::Base { from, base, fresh, state } => {
-                Body::Base { from: *from, base: *base, fresh: *fresh, state }
+            Content::Base { from, base, fresh, kept } => {
+                Body::Base { from: *from, base: *base, fresh: *fresh, kept }
             }
         }
     }
@@ -321,8 +317,8 @@ impl Header {
                 let hard = HardState { term: Term(r.u64()?), vote: r.u64()?, commit: Index(r.u64()?) };
                 let epoch = BootEpoch(r.u64()?);
                 let conf = Bytes::copy_from_slice(r.raw(r.left())?);
-                let state = State { hard, epoch, conf, ..State::default() };
-                Content::Base { from, base: (self.index, self.term), fresh, state }
+                let kept = Kept { hard, epoch, conf };
+                Content::Base { from, base: (self.index, self.term), fresh, kept }
             }
             kind => return Err(codec::Error::Tag { what: "a record", tag: kind.into() }),
         };

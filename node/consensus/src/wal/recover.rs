@@ -8,7 +8,7 @@
 //! an equal recovery after a crash half way through would need.
 
 use super::record::{Content, HEAD_BYTES, Head, Header, NoHead, Seed};
-use super::state::State;
+use super::state::{Kept, State};
 use super::{HardState, LogEntry, Retired, Segment, Wal};
 use plait_base::disk::{self, Disk, File, Op};
 use plait_base::{BootEpoch, Bytes, ClusterId, Index, MemberId, Term};
@@ -383,9 +383,8 @@ impl Run {
             durable: marks.durable,
             state,
         };
-        let state = &wal.state;
-        let (epoch, hard, base, conf) = (state.epoch, state.hard, state.base, state.conf.clone());
-        Recovered { wal, member, epoch, hard, base, conf, entries, cut_tail, ops }
+        let Kept { hard, epoch, conf } = wal.state.kept.clone();
+        Recovered { base: wal.base(), wal, member, epoch, hard, conf, entries, cut_tail, ops }
     }
 
     /// Whether something was being written behind the last whole group. Old bytes of a segment that is used again

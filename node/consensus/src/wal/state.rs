@@ -12,6 +12,12 @@ pub(super) struct State {
     pub(super) last: Index,
     /// Where each run of entries of one term begins.
     pub(super) terms: Vec<(Index, Term)>,
+    pub(super) kept: Kept,
+}
+
+/// What outlives the entries: it is written again whenever older records are given up.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
     pub(super) hard: HardState,
     pub(super) epoch: BootEpoch,
     pub(super) conf: Bytes,
@@ -27,9 +33,9 @@ impl State {
                 }
                 self.last = *index;
             }
-            Body::Hard(hard) => self.hard = *hard,
-            Body::Boot { epoch } => self.epoch = *epoch,
-            Body::Base { base, fresh, state, .. } => {
+            Body::Hard(hard) => self.kept.hard = *hard,
+            Body::Boot { epoch } => self.kept.epoch = *epoch,
+            Body::Base { base, fresh, kept, .. } => {
                 if *fresh {
                     self.terms.clear();
                     self.last = base.0;
@@ -39,9 +45,7 @@ impl State {
                 }
                 self.base = *base;
                 self.last = self.last.max(base.0);
-                self.hard = state.hard;
-                self.epoch = state.epoch;
-                self.conf = state.conf.clone();
+                self.kept = (*kept).clone();
             }
         }
     }
