@@ -5,6 +5,9 @@
 
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod exit;
 pub mod net;
+#[cfg(test)]
+mod scratch;
 pub mod sys;
