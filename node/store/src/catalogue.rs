@@ -38,11 +38,17 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
         if def.columns[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&column.name)) {
             return Err(refuse(1060, "42S21", format!("duplicate column name '{}'", column.name)));
         }
-        if let ColumnType::Int { bits } = column.kind {
-            if !matches!(bits, 8 | 16 | 24 | 32 | 64) {
+        match column.kind {
+            ColumnType::Int { bits: 8 | 16 | 24 | 32 | 64 }
+            | ColumnType::Text { .. }
+            | ColumnType::Bytes { .. } => {}
+            ColumnType::Int { bits } => {
                 let why = format!("column '{}' would have an integer of {bits} bits", column.name);
                 return Err(Error::Misuse { why });
             }
+            ColumnType::Decimal { .. } => return Err(Error::Unsupported { what: "DECIMAL columns".into() }),
+            ColumnType::Double => return Err(Error::Unsupported { what: "DOUBLE columns".into() }),
+            ColumnType::DateTime => return Err(Error::Unsupported { what: "DATETIME columns".into() }),
         }
     }
     for (at, place) in def.primary.iter().enumerate() {

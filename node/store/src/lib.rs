@@ -85,3 +85,6 @@ impl Settings {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

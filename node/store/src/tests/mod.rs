@@ -1,0 +1,8 @@
+//! What the store promises, as properties and as short stories.
+
+mod export;
+mod ids;
+mod kit;
+mod oracle;
+mod serial;
+mod session;
