@@ -18,6 +18,8 @@ mod head;
 mod node;
 mod sessions;
 mod status;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use api::*;

@@ -95,7 +95,8 @@ impl Replica {
                 }
             }
         }
-        let image = opened.as_ref().map(|(head, _)| Image {
+        let image = opened.as_ref().map(|(head, store)| Image {
+            chain: store.chain().short(),
             index: head.index,
             term: head.term,
             members: head.members.clone(),
@@ -105,6 +106,7 @@ impl Replica {
             plait_consensus::Boot { now: boot.now, disk: boot.disk, checkpoint: image },
         )?;
         let index = opened.as_ref().map_or(Index::ZERO, |(head, _)| head.index);
+        checkpoints.last = (index, opened.as_ref().map_or(Term::ZERO, |(head, _)| head.term));
         let (verdicts, store) = match opened {
             Some((head, store)) => (head.verdicts, store),
             None => (Verdicts::default(), Store::new(settings, map_key)),

@@ -245,7 +245,7 @@ impl Replica {
         self.store = store;
         self.prepared = None;
         self.checkpoints.last = (head.index, head.term);
-        self.consensus.members_installed(head.members);
+        self.consensus.state_installed(head.members, self.store.chain().short());
     }
 
     pub(crate) fn snapshot_gone(&mut self, from: Slot, index: Index) {

@@ -171,9 +171,12 @@ impl Consensus {
         };
     }
 
-    /// After a snapshot was installed: the members as its head says.
-    pub fn members_installed(&mut self, members: crate::Members) {
-        self.group.as_mut().expect("a member installs").members = members;
+    /// After a snapshot was installed: the members as its head says, and the state's hash chain there.
+    pub fn state_installed(&mut self, members: crate::Members, chain: u64) {
+        let group = self.group.as_mut().expect("a member installs");
+        group.members = members;
+        group.chain = chain;
+        group.told_applied = Index::ZERO;
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Image {
     pub index: Index,
     pub term: Term,
     pub members: Members,
+    /// The state's hash chain at `index`.
+    pub chain: u64,
 }
 
 /// What a node starts from.
@@ -238,6 +240,7 @@ impl Consensus {
         checkpoint: Option<Image>,
     ) {
         let applied = checkpoint.as_ref().map_or(Index::ZERO, |c| c.index);
+        let chain = checkpoint.as_ref().map_or(0, |c| c.chain);
         let members = checkpoint.map_or_else(Members::genesis, |c| c.members);
         let last = entries.last().map_or(base.0, |e| e.index);
         hard.commit = hard.commit.max(applied).min(last);
@@ -285,7 +288,7 @@ impl Consensus {
             queue: Queue::default(),
             applied,
             told_applied: Index::ZERO,
-            chain: 0,
+            chain,
             strands: Strand::ALL
                 .into_iter()
                 .map(|strand| StrandState {

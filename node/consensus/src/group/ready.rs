@@ -245,7 +245,8 @@ impl Consensus {
         let group = self.group.as_mut().expect("a member installs");
         group.raw.advance_apply_to(index.0);
         group.applied = index;
-        group.told_applied = Index::ZERO;
+        // Told once the state, and with it the hash chain, is there.
+        group.told_applied = index;
         for strand in &mut group.strands {
             strand.stable.heard(slot, index);
         }
