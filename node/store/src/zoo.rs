@@ -46,7 +46,7 @@ bugs! {
     HashOrder => "chain",
     /// Apply looks at the real clock.
     ClockRead => "chain",
-    /// A reservation of ids leaves no mark.
+    /// Ids that were reserved or used leave no mark: what was deleted before a restart is handed out again.
     IdMarkLost => "ids",
 }
 

@@ -110,6 +110,7 @@ proptest! {
 
     #[test]
     fn no_id_is_handed_out_twice_nor_outside_its_class(deeds in proptest::collection::vec(deed(), 1..60)) {
+        plant();
         let mut cluster = Cluster::new(Settings { id_block: 4, ..Settings::default() });
         let mut session = cluster.session(1);
         prop_assert!(cluster.ask(&mut session, Request::CreateTable(numbered("t"))).reply.is_ok());

@@ -6,3 +6,5 @@ mod kit;
 mod oracle;
 mod serial;
 mod session;
+#[cfg(feature = "zoo")]
+mod zoo;

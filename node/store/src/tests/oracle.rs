@@ -3,7 +3,7 @@
 //! The same operations are applied by several stores that differ in everything that must not matter: how small
 //! their slices of work are, when they collect, whether they were exported and imported on the way.
 
-use super::kit::{pairs, proposal};
+use super::kit::{pairs, plant, proposal};
 use crate::op::{Op, ReadKey, ReadRange, RowChange, RowOp, WriteSet};
 use crate::*;
 use plait_base::{Bytes, Seqno};
@@ -215,6 +215,7 @@ proptest! {
     fn every_verdict_is_the_naive_one(
         drafts in proptest::collection::vec((draft(), 0..8_u8, 1..4_u32), 1..60),
     ) {
+        plant();
         let create = Op::Create(pairs("t")).encode();
         let mut stores: Vec<Store> = (0..3).map(|_| Store::new(settings(), 7)).collect();
         for store in &mut stores {
