@@ -8,6 +8,7 @@ use crate::head::Head;
 use crate::sessions::Sessions;
 use crate::transfer::{Incoming, Prepared};
 use plait_base::{Index, Machine, Mono, Now, Slot, Term, kv};
+use plait_consensus::zoo::{self, Bug};
 use plait_consensus::{Consensus, Effect, Image, Verdicts};
 use plait_store::{Importer, Local, Store};
 use std::collections::VecDeque;

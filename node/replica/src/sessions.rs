@@ -199,6 +199,16 @@ impl Replica {
         }
     }
 
+    /// The bug that takes *committed* for *certified and applied*.
+    pub(crate) fn acknowledge_unapplied(&mut self, group: &[plait_consensus::Proposal]) {
+        let (seqno, me) = (self.store.applied().next(), self.config.slot);
+        for id in group.iter().map(|p| p.id).filter(|id| id.slot == me) {
+            if self.consensus.settle(id) {
+                self.resume(id, Ok(Verdict::done(seqno)));
+            }
+        }
+    }
+
     pub(crate) fn unresolved(&mut self, _now: Now, id: ProposalId, sent: bool) {
         if sent {
             self.counters.unknown += 1;
@@ -231,7 +241,10 @@ impl Replica {
         let ticket = client.ticket;
         let commit = client.ordered.filter(|_| reply.as_ref().is_ok_and(|r| r.seqno.is_some()));
         let hold = Hold { session: id, ticket, commit, reply, hangup, deadline: now.mono + stable_timeout };
-        let free = if commit.is_some() { zoo::on(Bug::AckBeforeStable) } else { zoo::on(Bug::ReadNotHeld) };
+        let free = match commit {
+            Some(_) => zoo::on(Bug::AckBeforeStable) || zoo::on(Bug::AckBeforeApply),
+            None => zoo::on(Bug::ReadNotHeld),
+        };
         if free || depends_on <= self.stable_seqno() {
             return self.reply(hold);
         }

@@ -169,7 +169,7 @@ impl Consensus {
         let durable_term = group.durable_term;
         let busy = !group.in_flight.is_empty();
         if zoo::on(Bug::AckBeforeSync) {
-            later.drain(..).collect::<Vec<_>>().into_iter().for_each(|m| self.send_raft(m));
+            std::mem::take(&mut later).into_iter().for_each(|m| self.send_raft(m));
         } else if must_sync || busy {
             let free;
             (free, later) = later
