@@ -97,6 +97,9 @@ impl Head {
             head[HEAD_SUMMED_BYTES..HEAD_SUMMED_BYTES + 4].try_into().expect("four bytes"),
         );
         let format = u16::from_le_bytes([head[8], head[9]]);
+        if format == 0 {
+            return Err(NoHead::Bad("the head was not written whole"));
+        }
         if format != plait_base::FORMAT {
             // With the right format the sum fits: then the number is a flipped bit and no other build's.
             summed[8..10].copy_from_slice(&plait_base::FORMAT.to_le_bytes());
