@@ -69,6 +69,10 @@ pub enum Event {
     Welcomed {
         member: MemberId,
     },
+    /// Somebody decided that the other two are lost: this node is the group.
+    Bootstrapped {
+        member: MemberId,
+    },
     LogCut {
         below: Index,
     },
@@ -106,6 +110,7 @@ impl Event {
             Event::LearnerAdded { .. } => "learner_added",
             Event::VoterAdded { .. } => "voter_added",
             Event::Welcomed { .. } => "welcomed",
+            Event::Bootstrapped { .. } => "bootstrapped",
             Event::LogCut { .. } => "log_cut",
             Event::SnapshotInstalled { .. } => "snapshot_installed",
             Event::Unresolved { .. } => "unresolved",
@@ -151,6 +156,7 @@ impl Event {
             Event::MemberRemoved { member }
             | Event::LearnerAdded { member }
             | Event::VoterAdded { member }
+            | Event::Bootstrapped { member }
             | Event::Welcomed { member } => vec![("member", member.to_string())],
             Event::LogCut { below } => vec![("below", below.to_string())],
             Event::SnapshotInstalled { index } => vec![("index", index.to_string())],

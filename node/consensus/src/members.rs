@@ -54,6 +54,12 @@ impl Members {
         MemberId { slot, incarnation: Incarnation(self.newest[slot.at()].0 + 1) }
     }
 
+    /// Forced recovery: nobody but this one. The others' removal follows in the log, so that it lasts.
+    pub(crate) fn alone(&mut self, member: MemberId) {
+        self.voters = vec![member];
+        self.learners.clear();
+    }
+
     pub(crate) fn remove(&mut self, member: MemberId, at: Index) {
         self.voters.retain(|m| *m != member);
         self.learners.retain(|m| *m != member);

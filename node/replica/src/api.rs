@@ -112,6 +112,9 @@ pub struct Config {
     pub cluster: ClusterId,
     /// Drawn anew at each start; tells one attempt of an empty node to join from the next.
     pub nonce: u64,
+    /// Forced recovery, when the two other slots are lost for ever: this node goes on alone from what it has and
+    /// removes the others, who come back empty. What only they had acknowledged is lost.
+    pub bootstrap: bool,
     pub limits: Limits,
 }
 
@@ -268,6 +271,7 @@ impl Config {
             slot: self.slot,
             cluster: self.cluster,
             nonce: self.nonce,
+            bootstrap: self.bootstrap,
             tick: limits.tick,
             election_ticks: limits.election_ticks,
             heartbeat_ticks: limits.heartbeat_ticks,

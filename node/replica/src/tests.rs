@@ -99,6 +99,7 @@ struct Table {
     replies: BTreeMap<Ticket, Result<Reply, Error>>,
     events: Vec<(Slot, Event)>,
     tickets: u64,
+    bootstrap: bool,
     now: Now,
 }
 
@@ -111,6 +112,7 @@ impl Table {
             replies: BTreeMap::new(),
             events: Vec::new(),
             tickets: 0,
+            bootstrap: false,
             now: Now { mono: Mono(1_000_000_000), wall: Wall(1_700_000_000_000_000) },
         };
         for slot in Slot::ALL {
@@ -125,7 +127,8 @@ impl Table {
 
     fn start(&mut self, slot: Slot) {
         let limits = Limits { segment_bytes: 1 << 16, chunk_bytes: 400, ..Limits::default() };
-        let config = Config { slot, cluster: CLUSTER, nonce: 5 + self.tickets, limits };
+        let config =
+            Config { slot, cluster: CLUSTER, nonce: 5 + self.tickets, bootstrap: self.bootstrap, limits };
         let boot = Boot { now: self.now, disk: &self.shelves[&slot], kv: &self.albums[&slot] };
         self.nodes.insert(slot, Replica::open(config, boot).expect("the disk is whole"));
     }
@@ -334,4 +337,33 @@ fn a_minority_refuses_reads_and_writes_once_its_lease_is_out() {
     let get = Step::Get { table: "t".to_owned(), key: vec![Value::Int(1)], lock: false };
     assert!(matches!(table.script(3, vec![get]), Err(Error::NotPrimary { .. })));
     assert!(matches!(table.script(3, vec![put(1, 2)]), Err(Error::NotPrimary { .. })));
+}
+
+#[test]
+fn forced_recovery_goes_on_alone_and_the_others_come_back_empty() {
+    let mut table = Table::laid();
+    table.create();
+    table.script(2, vec![put(1, 7)]).expect("nobody else writes");
+    table.nodes.clear();
+    for lost in [2, 3] {
+        table.shelves.insert(slot(lost), Shelf::default());
+        table.albums.insert(slot(lost), Album::default());
+    }
+    table.bootstrap = true;
+    table.start(slot(1));
+    table.pass(Duration::from_secs(1));
+    assert_eq!(table.read(1, 1), Some(7));
+    table.script(1, vec![put(2, 8)]).expect("it serves alone");
+    // The decision is in the log: the next start needs no force.
+    table.bootstrap = false;
+    table.nodes.clear();
+    table.start(slot(1));
+    table.pass(Duration::from_secs(1));
+    assert_eq!(table.read(1, 2), Some(8));
+    table.start(slot(2));
+    table.start(slot(3));
+    table.pass(Duration::from_secs(4));
+    assert_eq!(table.read(3, 2), Some(8));
+    let voters = table.nodes[&slot(1)].status(table.now).voters;
+    assert_eq!(voters.iter().map(|m| m.incarnation.0).collect::<Vec<_>>(), [1, 2, 2]);
 }

@@ -82,6 +82,7 @@ impl Consensus {
                 Event::LearnerAdded { member }
             }
             ConfChangeType::RemoveNode => {
+                group.lost.retain(|m| *m != member);
                 group.members.remove(member, index);
                 Event::MemberRemoved { member }
             }
@@ -106,6 +107,9 @@ impl Consensus {
         let Some(group) = &self.group else { return };
         if group.raw.raft.state != StateRole::Leader {
             return;
+        }
+        if let Some(member) = group.lost.last().copied() {
+            return self.propose_change(ConfChangeType::RemoveNode, member, 0);
         }
         let commit = group.raw.raft.raft_log.committed;
         let ready =

@@ -34,6 +34,8 @@ pub struct Config {
     pub cluster: ClusterId,
     /// Tells this attempt to join from others; not 0.
     pub nonce: u64,
+    /// Forced recovery: the group is this node alone.
+    pub bootstrap: bool,
     pub tick: Duration,
     /// Election time-outs of the slots, in ticks; distinct, so that no two campaign at once.
     pub election_ticks: [u32; 3],
@@ -156,6 +158,8 @@ struct Group {
     /// Heartbeat rounds that grants wait for.
     rounds: u64,
     snapshots: BTreeMap<Slot, Mono>,
+    /// Forced recovery: members whose removal is still to be written to the log.
+    lost: Vec<MemberId>,
     offered: Option<raft::eraftpb::Message>,
 }
 

@@ -241,7 +241,13 @@ impl Consensus {
     ) {
         let applied = checkpoint.as_ref().map_or(Index::ZERO, |c| c.index);
         let chain = checkpoint.as_ref().map_or(0, |c| c.chain);
-        let members = checkpoint.map_or_else(Members::genesis, |c| c.members);
+        let mut members = checkpoint.map_or_else(Members::genesis, |c| c.members);
+        let mut lost = Vec::new();
+        if self.config.bootstrap {
+            lost = members.voters.iter().chain(&members.learners).copied().filter(|m| *m != member).collect();
+            members.alone(member);
+            self.event(Event::Bootstrapped { member });
+        }
         let last = entries.last().map_or(base.0, |e| e.index);
         hard.commit = hard.commit.max(applied).min(last);
         let conf = conf_state(&members.voters, &members.learners);
@@ -305,6 +311,7 @@ impl Consensus {
                 .collect(),
             rounds: 0,
             snapshots: BTreeMap::new(),
+            lost,
             offered: None,
         });
     }

@@ -44,6 +44,7 @@ fn config(slot: Slot) -> Config {
         slot,
         cluster: CLUSTER,
         nonce: 99,
+        bootstrap: false,
         tick: Duration::from_millis(25),
         election_ticks: [10, 13, 16],
         heartbeat_ticks: 3,
