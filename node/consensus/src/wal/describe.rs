@@ -68,7 +68,7 @@ impl<'a> Records<'a> {
         let places = (at..self.bytes.len()).step_by(super::record::ALIGN);
         let mut stray = places.filter_map(|at| Some((at, Header::read(self.seed, self.bytes, at).ok()?)));
         if let Some((first, header)) = stray.next() {
-            let (last, latest) = stray.last().unwrap_or((first, header));
+            let (last, latest) = stray.next_back().unwrap_or((first, header));
             lines.push(format!(
                 "{first}..{last}: whole headers, of record {} of life {} up to record {} of life {}, outside the log",
                 header.sequence, header.life, latest.sequence, latest.life

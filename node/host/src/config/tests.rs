@@ -1,3 +1,5 @@
+//! What a config file may say, and what is said about one that is wrong.
+
 use super::*;
 use plait_store::Settings;
 

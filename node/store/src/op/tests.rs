@@ -1,3 +1,5 @@
+//! The bytes of an ordered operation: they come back, and no bytes harm the reader.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Checkpoint generations: whole or not there, and two of them.
+
 use super::super::{Checkpoints, Done, Report};
 use super::*;
 use kv::{Answer, Op};

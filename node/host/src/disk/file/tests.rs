@@ -1,3 +1,5 @@
+//! Files under the log: what is durable, what a loss of power takes, what a failing disk says.
+
 use super::super::{Done, Files, Report};
 use super::*;
 use crate::scratch::Scratch;
