@@ -26,10 +26,18 @@ pub use error::{Error, Outcome};
 pub use link::Done;
 pub use script::{Isolation, Rows, Script, Value};
 
+mod account;
+mod calibrate;
+pub mod cli;
 mod cluster;
 mod fail;
+mod faults;
 mod home;
+mod http;
+mod mysql;
 mod ports;
 mod process;
 mod say;
 mod slot;
+mod supervise;
+mod verb;

@@ -105,6 +105,11 @@ impl Say {
 
     /// Begins a step that is waited for.
     pub fn step(&self, id: &'static str, text: impl Into<String>) -> Step<'_> {
+        self.step_since(id, text, Instant::now())
+    }
+
+    /// The same, for a step that began earlier beside others.
+    pub fn step_since(&self, id: &'static str, text: impl Into<String>, began: Instant) -> Step<'_> {
         let text = text.into();
         if self.progress == Progress::Tty {
             eprint!("{} {text}", self.arrow());
@@ -116,7 +121,7 @@ impl Say {
                 serde_json::json!({ "schema": "plait.step/1", "step": id, "state": "begun", "text": text })
             );
         }
-        Step { say: self, id, text, began: Instant::now(), over: false }
+        Step { say: self, id, text, began, over: false }
     }
 
     /// The result: one document with `--json`, else the text.
