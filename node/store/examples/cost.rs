@@ -1,0 +1,84 @@
+//! What the kernel costs: CPU of a point read through a session, and of applying a one-row update.
+//!
+//! Not a benchmark of the system; one thread, no log, no network. `cargo run --release --example cost`.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use plait_base::{BootEpoch, Now, ProposalId, Seqno, Slot};
+use plait_store::*;
+use std::time::Instant;
+
+const ROWS: i64 = 100_000;
+const ROUNDS: i64 = 300_000;
+
+fn main() {
+    let slot = Slot::new(1).expect("1 is a slot");
+    let (mut store, mut local) = (Store::new(Settings::default(), 7), Local::new(slot));
+    let mut session = Session::new(slot);
+    let ctx = Context { now: Now::default(), may_read: Ok(()), status: &Vec::new, connection: 1 };
+    let int = |name: &str| Column {
+        name: name.into(),
+        kind: ColumnType::Int { bits: 64 },
+        nullable: false,
+        default: None,
+    };
+    let text =
+        Column { name: "pad".into(), kind: ColumnType::Text { chars_max: 120 }, nullable: false, default: None };
+    let table = TableDef {
+        name: "t".into(),
+        columns: vec![int("id"), int("k"), text],
+        primary: vec![0],
+        auto_increment: None,
+        if_not_exists: false,
+    };
+    let mut n = 0;
+    let mut applying = std::time::Duration::ZERO;
+    let mut ask = |store: &mut Store, request: Request, applying: &mut std::time::Duration| {
+        session.start(request).expect("nothing is under way");
+        loop {
+            match session.run(store, &mut local, &ctx, &mut 1_000_000) {
+                Progress::Yield => {}
+                Progress::Order(op) => {
+                    n += 1;
+                    let id = ProposalId { slot, epoch: BootEpoch(1), counter: n };
+                    let began = Instant::now();
+                    let verdict = store.apply(Seqno(n), id, &op, &mut 1_000_000).expect("there is enough budget");
+                    store.publish();
+                    let applied = store.applied();
+                    store.collect(applied, &mut 1024);
+                    *applying += began.elapsed();
+                    session.resume(Ok(verdict));
+                }
+                Progress::Reply { reply, .. } => return reply.expect("nobody is in its way"),
+            }
+        }
+    };
+    ask(&mut store, Request::CreateTable(table), &mut applying);
+    let pad = "x".repeat(100);
+    for from in (0..ROWS).step_by(1000) {
+        let row = |id: i64| vec![id.into(), id.into(), pad.as_str().into()];
+        let steps = (from..from + 1000).map(|id| Step::Insert { table: "t".into(), row: row(id) }).collect();
+        ask(&mut store, Request::Run(steps), &mut applying);
+    }
+    println!("load: {:.2} µs of apply a row", applying.as_secs_f64() * 1e6 / ROWS as f64);
+
+    let place = |round: i64| round.wrapping_mul(7_919).rem_euclid(ROWS);
+    let began = Instant::now();
+    for round in 0..ROUNDS {
+        let step = Step::Get { table: "t".into(), key: vec![place(round).into()], lock: false };
+        let reply = ask(&mut store, Request::Run(vec![step]), &mut applying);
+        assert_eq!(reply.results.len(), 1);
+    }
+    println!("point read, session and all: {:.2} µs", began.elapsed().as_secs_f64() * 1e6 / ROUNDS as f64);
+
+    applying = std::time::Duration::ZERO;
+    let began = Instant::now();
+    for round in 0..ROUNDS {
+        let set = vec![("k".to_owned(), Change::Add(1))];
+        let step = Step::Update { table: "t".into(), key: vec![place(round).into()], set };
+        ask(&mut store, Request::Run(vec![step]), &mut applying);
+    }
+    let all = began.elapsed().as_secs_f64() * 1e6 / ROUNDS as f64;
+    let apply = applying.as_secs_f64() * 1e6 / ROUNDS as f64;
+    println!("one-row update: {apply:.2} µs of apply and collect, {:.2} µs in the session", all - apply);
+}
