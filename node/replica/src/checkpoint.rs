@@ -156,7 +156,10 @@ impl Replica {
         let (index, term) = self.checkpoints.last;
         let number = self.checkpoints.next_number();
         let seqno = self.store.applied();
-        let over = self.checkpoints.begin(number);
+        // After a start from a checkpoint the store doesn't know what was removed before it, so the older generation
+        // can't be written over and is written anew.
+        let known_from = self.store.incremental_from();
+        let over = self.checkpoints.begin(number).filter(|generation| generation.seqno >= known_from);
         let since = over.map_or(Seqno::ZERO, |g| g.seqno);
         self.checkpoints.log_bytes_at_last = self.consensus.log_bytes();
         self.checkpoints.run = Some(Run {
