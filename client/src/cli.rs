@@ -346,8 +346,13 @@ fn explain(error: &clap::Error) -> Fail {
         what = format!("{} {}", what, context(ContextKind::InvalidArg).join(" "));
     }
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let valid = context(ContextKind::ValidValue);
     let why = match (usage, std::error::Error::source(error)) {
-        (_, Some(source)) => source.to_string(),
+        (_, Some(source)) => {
+            what = what.trim_end_matches(&format!(": {source}")).to_owned();
+            source.to_string()
+        }
+        _ if !valid.is_empty() => format!("it must be one of {}", valid.join(", ")),
         (Some(usage), None) => format!("usage: {usage}"),
         (None, None) => "the command line has no meaning as it stands".to_owned(),
     };

@@ -204,20 +204,22 @@ pub fn run(place: Place) -> Res<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Fail::unfit("can't start the supervisor", e.to_string()))?;
-    tokio::task::LocalSet::new().block_on(&runtime, serve(place))
+    let program = crate::cluster::sibling("plait-node")?;
+    tokio::task::LocalSet::new().block_on(&runtime, serve(place, program, true))
 }
 
-async fn serve(place: Place) -> Res<()> {
+/// `born_by_up`: standard input is the line to an `up` that is under way.
+async fn serve(place: Place, program: PathBuf, born_by_up: bool) -> Res<()> {
     let cluster = Cluster::load(&place)?;
     let block = cluster.block();
     let door = door::bind(block.door()).map_err(|_| block.refusal("the SQL front door", block.door()))?;
     let socket = server::bind(&place)?;
     let state = State {
-        program: crate::cluster::sibling("plait-node")?,
+        program,
         place: place.clone(),
         cluster,
         me: Process::myself(),
-        kept: false,
+        kept: !born_by_up,
         ending: false,
         nodes: [Node::new(), Node::new(), Node::new()],
         faults: Vec::new(),
@@ -233,11 +235,15 @@ async fn serve(place: Place) -> Res<()> {
     for slot in Slot::ALL {
         tokio::task::spawn_local(links::run(supervisor.clone(), slot));
     }
-    tokio::task::spawn_local(birth(supervisor.clone(), end.clone()));
+    if born_by_up {
+        tokio::task::spawn_local(birth(supervisor.clone(), end.clone()));
+    }
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|e| Fail::unfit("can't listen for signals", e.to_string()))?;
-    println!("ready");
-    let _ = std::io::stdout().flush();
+    if born_by_up {
+        println!("ready");
+        let _ = std::io::stdout().flush();
+    }
     let why = tokio::select! {
         biased;
         _ = term.recv() => "SIGTERM",
@@ -267,3 +273,6 @@ async fn birth(supervisor: Supervisor, end: tokio::sync::mpsc::Sender<&'static s
         let _ = end.send("`plait up` ended before the cluster was ready").await;
     }
 }
+
+#[cfg(test)]
+mod tests;

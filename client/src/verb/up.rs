@@ -12,6 +12,7 @@ use crate::cluster::{self, Cluster, Login, Setting};
 use crate::fail::{Code, Fail, Res};
 use crate::home::{self, FileSystem, Place};
 use crate::ports::{Block, DEFAULT_BASE};
+use crate::process::Process;
 use crate::say;
 use crate::slot::Slot;
 use crate::supervise::talk::{self, Ask, NodeState, View};
@@ -85,12 +86,21 @@ fn interrupted(by: &str) -> Fail {
 struct Mine {
     started: bool,
     lifeline: Option<ChildStdin>,
+    supervisor: Option<Child>,
 }
 
 impl Mine {
     async fn undo(&mut self, ctx: &Ctx) -> Res<()> {
         self.lifeline = None;
-        down::end(&ctx.place).await.map(drop)
+        down::end(&ctx.place).await?;
+        // It may have been started so shortly ago that it is in no record yet.
+        if let Some(mut child) = self.supervisor.take() {
+            if let Some(process) = Process::now(child.id()) {
+                process.end(Duration::from_secs(15));
+            }
+            let _ = child.try_wait();
+        }
+        Ok(())
     }
 }
 
@@ -364,6 +374,7 @@ async fn start_supervisor(place: &Place, mine: &mut Mine) -> Res<u32> {
     let pid = child.id();
     mine.lifeline = child.stdin.take();
     let stdout = child.stdout.take().expect("it is piped");
+    let child = mine.supervisor.insert(child);
     let (said, hear) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
@@ -389,7 +400,7 @@ async fn start_supervisor(place: &Place, mine: &mut Mine) -> Res<u32> {
 
 fn memory(view: &View) -> u64 {
     let pids = view.nodes.iter().filter_map(|node| node.pid).chain([view.process.pid]);
-    pids.filter_map(|pid| crate::process::Process::now(pid)?.pss_bytes()).sum()
+    pids.filter_map(|pid| Process::now(pid)?.pss_bytes()).sum()
 }
 
 impl Card {
