@@ -142,6 +142,7 @@ impl Supervisor {
                 since: node.since,
                 exit: node.exit.clone(),
                 epoch: node.epoch,
+                starts: node.starts,
                 pending_rules: links::pending(&state, slot).len(),
             }
         });

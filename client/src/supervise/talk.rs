@@ -122,6 +122,8 @@ pub struct NodeView {
     /// How its last process ended.
     pub exit: Option<String>,
     pub epoch: Option<u64>,
+    /// How often the supervisor has started it.
+    pub starts: u64,
     /// Rules of its links that it has not confirmed yet.
     pub pending_rules: usize,
 }
