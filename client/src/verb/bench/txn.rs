@@ -1,7 +1,6 @@
 //! `plait bench txn`: one-row transactions from many clients, and what each of them costs.
 
 use super::{TABLE, clients, make_table, median};
-use crate::account;
 use crate::calibrate::{self, Calibrator};
 use crate::cli::Ctx;
 use crate::cluster::Cluster;
@@ -29,27 +28,29 @@ const ASK_MAX: Duration = Duration::from_secs(2);
 /// What the three nodes have counted so far.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
-    frames: u64,
-    persists: u64,
-    syncs: Option<u64>,
+    /// Frames handed to connections between nodes.
+    frames: f64,
+    /// Syncs of the log.
+    syncs: f64,
+    /// Inputs of the machines, and wakes in which they were taken.
+    inputs: f64,
+    wakes: f64,
 }
 
-async fn counts(block: Block) -> Counts {
-    let accounts = account::all(block, ASK_MAX).await;
-    let sum = |name: &str| accounts.iter().filter_map(|a| a.number(name)).sum();
-    let mut syncs = None;
+async fn counts(block: Block) -> Res<Counts> {
+    let mut counts = Counts::default();
     for slot in Slot::ALL {
-        if let Ok(answer) = http::get(local(block.admin(slot)), "/metrics", ASK_MAX).await {
-            let metrics = metrics(&answer.body);
-            let found = ["plait_disk_syncs_total", "plait_syncs_total", "plait_fdatasyncs_total"]
-                .iter()
-                .find_map(|name| metrics.get(*name));
-            if let Some(n) = found {
-                syncs = Some(syncs.unwrap_or(0) + *n as u64);
-            }
-        }
+        let answer = http::get(local(block.admin(slot)), "/metrics", ASK_MAX).await;
+        let answer = answer
+            .map_err(|why| Fail::state(format!("{slot} shows no metrics"), why).next("plait status"))?;
+        let all = metrics(&answer.body);
+        let get = |name: &str| all.get(name).copied().unwrap_or(0.0);
+        counts.frames += get("plait_peer_frames_total");
+        counts.syncs += get("plait_disk_syncs_total");
+        counts.inputs += get("plait_inputs_total");
+        counts.wakes += get("plait_step_seconds_count");
     }
-    Counts { frames: sum("frames_sent"), persists: sum("persists"), syncs }
+    Ok(counts)
 }
 
 /// Values by name, labels added up.
@@ -111,7 +112,7 @@ pub async fn run(ctx: &Ctx, span: Duration, clients_n: u32) -> Res<ExitCode> {
     }
     tokio::time::sleep(WARM_UP).await;
     let cpu = |processes: &[Process]| processes.iter().filter_map(Process::cpu).sum::<Duration>();
-    let before = counts(block).await;
+    let before = counts(block).await?;
     let (nodes_before, me_before) = (cpu(&processes), me.cpu().unwrap_or_default());
     let calibrator = Calibrator::start();
     counting.store(true, Ordering::Relaxed);
@@ -121,7 +122,7 @@ pub async fn run(ctx: &Ctx, span: Duration, clients_n: u32) -> Res<ExitCode> {
     let took = began.elapsed();
     let (nodes_cpu, me_cpu) = (cpu(&processes) - nodes_before, me.cpu().unwrap_or_default() - me_before);
     let delay = calibrator.p99();
-    let after = counts(block).await;
+    let after = counts(block).await?;
     over.store(true, Ordering::Relaxed);
     let mut times: Histogram<u64> =
         Histogram::new_with_bounds(1, 60_000_000, 3).expect("these bounds are good");
@@ -131,26 +132,24 @@ pub async fn run(ctx: &Ctx, span: Duration, clients_n: u32) -> Res<ExitCode> {
     }
     let n = times.len().max(1);
     let rate = times.len() as f64 / took.as_secs_f64();
-    let each = |total: u64| total as f64 / n as f64;
+    let each = |before: f64, after: f64| (after - before) / n as f64;
     let micros = |cpu: Duration| cpu.as_secs_f64() * 1e6 / n as f64;
     let (p50, p99) = (times.value_at_percentile(50.0), times.value_at_percentile(99.0));
-    let frames = each(after.frames - before.frames);
-    let persists = each(after.persists - before.persists);
-    let syncs = before.syncs.zip(after.syncs).map(|(before, after)| each(after - before));
+    let frames = each(before.frames, after.frames);
+    let syncs = each(before.syncs, after.syncs);
+    let inputs_per_wake = (after.inputs - before.inputs) / (after.wakes - before.wakes).max(1.0);
     let refused = refused.load(Ordering::Relaxed);
     step.done("");
     let sync = sync_p50(ctx);
     let document = json!({
         "clients": clients_n, "span_s": took.as_secs_f64(), "transactions": times.len(), "refused": refused,
         "txn_per_s": rate, "p50_s": p50 as f64 / 1e6, "p99_s": p99 as f64 / 1e6,
-        "frames_per_txn": frames, "persists_per_txn": persists, "syncs_per_txn": syncs,
+        "frames_per_txn": frames, "syncs_per_txn": syncs, "inputs_per_wake": inputs_per_wake,
         "cpu_nodes_us_per_txn": micros(nodes_cpu), "cpu_client_us_per_txn": micros(me_cpu),
         "sync_p50_s": sync.map(|d| d.as_secs_f64()),
         "calibrator_p99_s": delay.as_secs_f64(), "machine": calibrate::verdict(delay),
     });
     ctx.say.result("bench-txn", document, || {
-        let syncs =
-            syncs.map_or_else(|| format!("{persists:.3} persists"), |syncs| format!("{syncs:.3} syncs"));
         let mut text = format!("{} transactions/s\n", ctx.say.strong(&format!("{rate:.0}")));
         text.push_str(&say::table(&[
             vec![
@@ -161,7 +160,12 @@ pub async fn run(ctx: &Ctx, span: Duration, clients_n: u32) -> Res<ExitCode> {
                     say::span(Duration::from_micros(p99))
                 ),
             ],
-            vec!["  a commit takes".into(), format!("{frames:.2} frames between nodes, {syncs}")],
+            vec![
+                "  a commit takes".into(),
+                format!(
+                    "{frames:.2} frames between nodes, {syncs:.3} syncs ({inputs_per_wake:.1} inputs a wake)"
+                ),
+            ],
             vec![
                 "  CPU a transaction".into(),
                 format!(
