@@ -44,8 +44,20 @@ impl Account {
         self.text(name)?.parse().ok()
     }
 
-    pub fn synced(&self) -> bool {
-        self.text("state").is_some_and(|state| state.eq_ignore_ascii_case("synced"))
+    /// Whether it takes requests now: it is in a majority, in step, and holds a lease.
+    pub fn serves(&self) -> bool {
+        self.text("ready").is_some_and(|ready| ready == "true")
+    }
+
+    /// Why it does not serve, in its own words or those of the connection.
+    pub fn why_not(&self) -> String {
+        match &self.fields {
+            Err(why) => why.clone(),
+            Ok(_) => self
+                .text("unready_because")
+                .or_else(|| self.text("state"))
+                .unwrap_or_else(|| "not in step".into()),
+        }
     }
 
     pub fn leader(&self) -> Option<Slot> {
@@ -99,11 +111,9 @@ mod tests {
 
     #[test]
     fn fields_are_read_as_numbers_or_text() {
-        let account = account(
-            2,
-            json!({ "state": "Synced", "term": "7", "seqno": 9, "leader": "n2", "lease": "usable" }),
-        );
-        assert!(account.synced() && account.leads() && account.lease());
+        let account =
+            account(2, json!({ "ready": true, "term": "7", "seqno": 9, "leader": "n2", "lease": "usable" }));
+        assert!(account.serves() && account.leads() && account.lease());
         assert_eq!((account.number("term"), account.number("seqno")), (Some(7), Some(9)));
     }
 

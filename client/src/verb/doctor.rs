@@ -205,11 +205,11 @@ async fn cluster_checks(
         let node = view.node(account.slot);
         let (slot, word) = (account.slot, node.state.word());
         match account.silence() {
-            None if account.synced() => put(Mark::Good, "node", format!("{slot} serves"), None),
+            None if account.serves() => put(Mark::Good, "node", format!("{slot} serves"), None),
             None => put(
                 Mark::Warn,
                 "node",
-                format!("{slot} is {}", account.text("state").unwrap_or_default()),
+                format!("{slot} does not serve: {}", account.why_not()),
                 Some(ctx.command("status")),
             ),
             Some(why) => put(

@@ -65,24 +65,22 @@ async fn once(ctx: &Ctx) -> Res<()> {
 
 /// The sentence, from which nodes serve.
 fn judge(view: &View, accounts: &[Account; 3]) -> Verdict {
-    let serving: Vec<Slot> = accounts.iter().filter(|a| a.synced()).map(|a| a.slot).collect();
+    let serving: Vec<Slot> = accounts.iter().filter(|a| a.serves()).map(|a| a.slot).collect();
     let names = |slots: &[Slot]| slots.iter().map(Slot::to_string).collect::<Vec<_>>().join(", ");
     let others: Vec<String> = accounts
         .iter()
-        .filter(|a| !a.synced())
+        .filter(|a| !a.serves())
         .map(|a| {
             let node = view.node(a.slot);
             let how = match node.state {
-                NodeState::Running if a.answered() => {
-                    a.text("state").unwrap_or_else(|| "not in step".into()).to_lowercase()
-                }
+                NodeState::Running if a.answered() => format!("not ready ({})", a.why_not()),
                 NodeState::Running => "silent".into(),
                 other => other.word().into(),
             };
             format!("{} is {how}", a.slot)
         })
         .collect();
-    let leader = accounts.iter().find(|a| a.leads() && a.synced()).map(|a| a.slot);
+    let leader = accounts.iter().find(|a| a.leads() && a.serves()).map(|a| a.slot);
     let led = leader.map_or_else(String::new, |leader| format!(" (leader {leader})"));
     match serving.len() {
         3 => Verdict {
@@ -293,7 +291,7 @@ impl Picture {
                     "exit": node.exit,
                     "answers": account.answered(),
                     "silence": account.silence(),
-                    "serves": account.synced(),
+                    "serves": account.serves(),
                     "leads": account.leads(),
                     "chain": self.chain_word(account).to_lowercase(),
                     "lag_entries": self.lag(account),
@@ -302,7 +300,7 @@ impl Picture {
                 })
             })
             .collect();
-        let leader = self.accounts.iter().find(|a| a.leads() && a.synced()).map(|a| a.slot);
+        let leader = self.accounts.iter().find(|a| a.leads() && a.serves()).map(|a| a.slot);
         json!({
             "name": ctx.place.name,
             "id": self.view.cluster,
@@ -322,5 +320,5 @@ impl Picture {
 /// The node that leads, for verbs that need one.
 pub async fn leader(cluster: &Cluster) -> Option<Slot> {
     let accounts = account::all(cluster.block(), ASK_MAX).await;
-    accounts.iter().find(|a| a.leads() && a.synced()).map(|a| a.slot)
+    accounts.iter().find(|a| a.leads() && a.serves()).map(|a| a.slot)
 }
