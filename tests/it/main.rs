@@ -1,3 +1,10 @@
-//! End-to-end tests: what can only be seen from outside.
+//! End-to-end tests: what can only be seen from outside. Safety is asserted here; speed is measured by
+//! `plait bench`.
 
+mod durability;
+mod faults;
+mod hostile;
+mod life;
+mod simulator;
+mod sql;
 mod tidy;

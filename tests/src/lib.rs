@@ -3,4 +3,8 @@
 //! A test here sees Plait from outside: files, processes, sockets, real clients. Nothing of Plait is linked in, so
 //! these tests can't be pleased by anything a user does not get.
 
+pub mod cluster;
+pub mod need;
+pub mod sql;
 pub mod tree;
+pub mod wait;

@@ -1,0 +1,149 @@
+//! What was acknowledged is there, whatever was killed, cut off or lost its power.
+//!
+//! `plait load` keeps the account: it knows what was answered *yes*, *no* and *unknown*, and looks for each on
+//! every node at the end.
+
+use plait_tests::cluster::{Cluster, Running};
+use plait_tests::wait;
+use serde_json::Value;
+use std::time::Duration;
+
+const LOAD_MAX: Duration = Duration::from_secs(180);
+
+fn bank(cluster: &Cluster, span: &str) -> Running {
+    cluster.begin(&["load", "bank", "--for", span, "--clients", "6", "--json"])
+}
+
+/// The load's verdict is *valid*, and enough happened that the verdict means something.
+#[track_caller]
+fn valid(load: Running) -> Value {
+    let ran = load.end(LOAD_MAX);
+    let verdict = ran.json();
+    assert_eq!((ran.code, verdict["verdict"].as_str()), (Some(0), Some("valid")), "{ran}");
+    assert_eq!(verdict["violations"], Value::Array(vec![]), "{ran}");
+    assert!(verdict["yes"].as_u64() > Some(50), "too little was done: {ran}");
+    verdict
+}
+
+#[test]
+fn a_bank_survives_a_kill_of_each_node_in_turn() {
+    let cluster = Cluster::up("kill");
+    let load = bank(&cluster, "12s");
+    for node in ["n1", "n2", "n3"] {
+        wait::pass(Duration::from_secs(1));
+        cluster.plait(&["kill", node]).ok();
+        wait::pass(Duration::from_secs(1));
+        cluster.plait(&["start", node]).ok();
+        cluster.note();
+    }
+    let verdict = valid(load);
+    assert_eq!(verdict["chains_equal"], true);
+    cluster.whole();
+    cluster.down();
+}
+
+#[test]
+fn a_bank_survives_a_cut_and_a_pause() {
+    let cluster = Cluster::up("cut");
+    let load = bank(&cluster, "12s");
+    cluster.plait(&["cut", "n1|n2,n3"]).ok();
+    wait::pass(Duration::from_secs(2));
+    cluster.plait(&["heal"]).ok();
+    cluster.plait(&["cut", "n2>n3"]).ok();
+    wait::pass(Duration::from_secs(2));
+    cluster.plait(&["heal"]).ok();
+    let leader = format!("n{}", cluster.leader());
+    cluster.plait(&["pause", &leader]).ok();
+    wait::pass(Duration::from_secs(2));
+    cluster.plait(&["resume", &leader]).ok();
+    valid(load);
+    cluster.whole();
+    cluster.down();
+}
+
+#[test]
+fn a_bank_survives_slow_and_lossy_links() {
+    let cluster = Cluster::up("links");
+    let load = bank(&cluster, "8s");
+    cluster.plait(&["slow", "n1-n2", "--delay", "30ms", "--jitter", "20ms"]).ok();
+    cluster.plait(&["drop", "n1>n3", "--loss", "20%"]).ok();
+    cluster.plait(&["drop", "n3>n2", "--loss", "20%"]).ok();
+    let faults = cluster.status()["faults"].as_array().map(Vec::len);
+    assert_eq!(faults, Some(3));
+    wait::pass(Duration::from_secs(4));
+    cluster.plait(&["heal"]).ok();
+    valid(load);
+    cluster.whole();
+    cluster.down();
+}
+
+/// SIGKILL of all three proves little about the disk, but the way back up must work unattended.
+#[test]
+fn all_three_are_killed_and_come_back() {
+    let cluster = Cluster::up("all");
+    for round in 0..3 {
+        let load = bank(&cluster, "3s");
+        wait::pass(Duration::from_secs(1));
+        for node in ["n1", "n2", "n3"] {
+            cluster.plait(&["kill", node]).ok();
+        }
+        for node in ["n1", "n2", "n3"] {
+            cluster.plait(&["start", node, "--no-wait"]).ok();
+        }
+        cluster.note();
+        let ran = load.end(LOAD_MAX);
+        assert_ne!(ran.json()["verdict"], "invalid", "round {round}: {ran}");
+        cluster.whole();
+    }
+    cluster.down();
+}
+
+/// The power goes on all nodes: what was not synced is lost, and nothing that was acknowledged is among it.
+#[test]
+fn nothing_acknowledged_is_lost_with_the_power() {
+    let cluster = Cluster::up("power");
+    for round in 0..5 {
+        let load = bank(&cluster, "3s");
+        wait::pass(Duration::from_millis(700 + 200 * round));
+        cluster.plait(&["power-off", "site"]).ok();
+        cluster.start();
+        let ran = load.end(LOAD_MAX);
+        let verdict = ran.json();
+        assert_ne!(verdict["verdict"], "invalid", "round {round}: {ran}");
+        assert!(verdict["yes"].as_u64() > Some(20), "round {round}: too little was done: {ran}");
+        cluster.whole();
+    }
+    cluster.down();
+}
+
+#[test]
+fn a_wiped_node_joins_as_its_next_incarnation() {
+    let cluster = Cluster::up("wiped");
+    cluster.plait(&["load", "counter", "--for", "2s", "--clients", "4", "--json"]).ok();
+    cluster.plait(&["stop", "n3"]).ok();
+    std::fs::remove_dir_all(cluster.dir().join("n3")).expect("the node's directory");
+    cluster.plait(&["start", "n3"]).ok();
+    cluster.note();
+    cluster.whole();
+    let status = cluster.status();
+    let member = status["nodes"][2]["account"]["member"].as_str().map(str::to_owned);
+    assert_eq!(member.as_deref(), Some("n3.2"), "{status}");
+    valid(bank(&cluster, "3s"));
+    cluster.down();
+}
+
+#[test]
+fn two_of_three_wiped_is_refused() {
+    let cluster = Cluster::up("two-wiped");
+    cluster.plait(&["load", "counter", "--for", "1s", "--clients", "2", "--json"]).ok();
+    cluster.down();
+    for node in ["n2", "n3"] {
+        std::fs::remove_dir_all(cluster.dir().join(node)).expect("the node's directory");
+    }
+    let files = |node: &str| std::fs::read_dir(cluster.dir().join(node)).map(|d| d.count()).unwrap_or(0);
+    let before = files("n1");
+    let ran = cluster.plait(&["up"]).refused(7);
+    assert!(ran.err.contains("bootstrap"), "the way out is named: {ran}");
+    assert_eq!(files("n1"), before, "what is left is as it was");
+    cluster.nothing_runs();
+}

@@ -1,0 +1,86 @@
+//! A minority refuses; a majority goes on; and no read is stale.
+
+use plait_tests::cluster::Cluster;
+use plait_tests::sql::{Answer, Session};
+use plait_tests::{need, wait};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Runs it until it does; what is refused meanwhile must be one of the retryable refusals.
+fn eventually(session: &mut Session, statement: &str) -> Vec<String> {
+    wait::until(statement, SOON, || match session.run(statement) {
+        Answer::Rows(rows) => Ok(rows),
+        Answer::Error(code, text) if [1047, 1205, 1213].contains(&code) => Err(text),
+        other => panic!("{statement}: {other:?}"),
+    })
+}
+
+#[test]
+fn a_node_alone_neither_writes_nor_reads() {
+    if !need::program("mariadb") {
+        return;
+    }
+    let cluster = Cluster::up("alone");
+    let mut on_n1 = Session::open(&cluster, 1);
+    on_n1.rows("CREATE TABLE t (id INT PRIMARY KEY, v INT)");
+    on_n1.rows("INSERT INTO t VALUES (1, 10)");
+    cluster.plait(&["cut", "n1|n2,n3"]).ok();
+
+    // Nothing is acknowledged from the instant the cut stands; and once the lease is out, nothing is read.
+    let mut on_n2 = Session::open(&cluster, 2);
+    eventually(&mut on_n2, "UPDATE t SET v = 11 WHERE id = 1");
+    match on_n1.run("SELECT v FROM t WHERE id = 1") {
+        Answer::Rows(rows) => panic!("a stale read: {rows:?} after another node wrote 11"),
+        Answer::Error(code, text) => assert_eq!(code, 1047, "{text}"),
+        Answer::Gone(text) => panic!("a read needs no hang-up: {text}"),
+    }
+    let mut other = Session::open(&cluster, 1);
+    let write = other.run("UPDATE t SET v = 99 WHERE id = 1");
+    assert!(!write.is_ok(), "a write was acknowledged by a node alone: {write:?}");
+
+    cluster.plait(&["heal"]).ok();
+    cluster.whole();
+    let mut on_n1 = Session::open(&cluster, 1);
+    assert_eq!(eventually(&mut on_n1, "SELECT v FROM t WHERE id = 1"), ["11"]);
+    cluster.down();
+}
+
+#[test]
+fn two_of_three_go_on_and_the_third_catches_up() {
+    if !need::program("mariadb") {
+        return;
+    }
+    let cluster = Cluster::up("two");
+    let mut session = Session::open(&cluster, 1);
+    session.rows("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(200))");
+    cluster.plait(&["kill", "n3"]).ok();
+    for id in 0..200 {
+        eventually(&mut session, &format!("INSERT INTO t VALUES ({id}, REPEAT('x', 150))"));
+    }
+    cluster.plait(&["start", "n3"]).ok();
+    cluster.note();
+    cluster.whole();
+    let mut on_n3 = Session::open(&cluster, 3);
+    assert_eq!(eventually(&mut on_n3, "SELECT COUNT(*) FROM t"), ["200"]);
+    cluster.down();
+}
+
+/// A write that was answered on one node is seen by the next read on any other.
+#[test]
+fn no_read_is_stale() {
+    if !need::program("mariadb") {
+        return;
+    }
+    let cluster = Cluster::up("stale");
+    let mut sessions = [1, 2, 3].map(|node| Session::open(&cluster, node));
+    sessions[0].rows("CREATE TABLE t (id INT PRIMARY KEY, v INT)");
+    sessions[0].rows("INSERT INTO t VALUES (1, 0)");
+    for round in 1..=150 {
+        let (writer, reader) = (round % 3, (round / 3 + round + 1) % 3);
+        sessions[writer].rows(&format!("UPDATE t SET v = {round} WHERE id = 1"));
+        let seen = sessions[reader].rows("SELECT v FROM t WHERE id = 1");
+        assert_eq!(seen, [round.to_string()], "written on n{}, read on n{}", writer + 1, reader + 1);
+    }
+    cluster.down();
+}
