@@ -185,7 +185,7 @@ pub enum Verb {
     Supervise,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct UpArgs {
     /// The first port of the cluster's block of 100; it stays with the cluster
     #[arg(long, value_name = "PORT", env = "PLAIT_PORT_BASE")]

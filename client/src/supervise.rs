@@ -81,6 +81,8 @@ struct State {
     /// Whether `up` has finished; before that the end of `up` is the end of all.
     kept: bool,
     ending: bool,
+    /// A node was made the beginning of the cluster: the other two may be empty.
+    bootstrapped: bool,
     nodes: [Node; 3],
     faults: Vec<Fault>,
     faults_made: u64,
@@ -222,6 +224,7 @@ async fn serve(place: Place, program: PathBuf, born_by_up: bool) -> Res<()> {
         me: Process::myself(),
         kept: !born_by_up,
         ending: false,
+        bootstrapped: false,
         nodes: [Node::new(), Node::new(), Node::new()],
         faults: Vec::new(),
         faults_made: 0,

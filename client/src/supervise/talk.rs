@@ -28,6 +28,9 @@ pub enum Ask {
     Keep,
     Start {
         slot: Slot,
+        /// It goes on alone from what it has, and the others are let in empty.
+        #[serde(default)]
+        bootstrap: bool,
     },
     Kill {
         slot: Slot,

@@ -1,12 +1,11 @@
 //! `power-off` and `bootstrap`: losing power, and what may be done when too much was lost.
 
 use crate::cli::Ctx;
-use crate::cluster::{self, Cluster};
+use crate::cluster::Cluster;
 use crate::fail::{Code, Fail, Res};
 use crate::slot::Slot;
 use crate::supervise::talk::{self, Ask};
 use serde_json::json;
-use std::process::Command;
 use std::time::Duration;
 
 const POWER_MAX: Duration = Duration::from_secs(15);
@@ -78,32 +77,7 @@ pub async fn bootstrap(ctx: &Ctx, node: Slot, accepted: bool) -> Res<()> {
         .next(ctx.command(&format!("bootstrap --node {node} --i-accept-data-loss"))));
     }
     assert!(cluster.born, "a node has an identity, so the cluster was born");
-    let program = cluster::sibling("plait-node")?;
-    let output = Command::new(&program)
-        .args(["bootstrap", "--i-accept-data-loss", "--config"])
-        .arg(place.node_config(node))
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|e| Fail::unfit(format!("can't run {}", program.display()), e.to_string()))?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Fail::state(
-            format!("{node} can't be made the beginning of a cluster by this version"),
-            why,
-        )
-        .next("every file is as it was; keep the directory and bring another node's back")
-        .next(format!(
-            "begin with nothing: {}, then {}",
-            ctx.command("down --wipe"),
-            ctx.command("up")
-        )));
-    }
-    ctx.say.result("bootstrap", json!({ "node": node }), || {
-        format!(
-            "{} {node} is the whole cluster now; {} starts it, and the others join it empty.",
-            ctx.say.tick(),
-            ctx.command("up")
-        )
-    });
-    Ok(())
+    ctx.say
+        .note(&format!("{node} goes on alone from what it has; the others come back empty and are sent it"));
+    super::up::from(ctx, node).await
 }

@@ -33,6 +33,15 @@ const FREE_BYTES_MIN: u64 = 256 << 20;
 pub const LOG_LINES: usize = 20;
 
 pub async fn run(ctx: &Ctx, args: &UpArgs) -> Res<()> {
+    up(ctx, args, None).await
+}
+
+/// The same, beginning from what one node has: the others come back empty.
+pub async fn from(ctx: &Ctx, node: Slot) -> Res<()> {
+    up(ctx, &UpArgs::default(), Some(node)).await
+}
+
+async fn up(ctx: &Ctx, args: &UpArgs, from: Option<Slot>) -> Res<()> {
     let began = Instant::now();
     let unfit = |e: std::io::Error| Fail::unfit("can't listen for signals", e.to_string());
     let mut interrupts = [
@@ -47,7 +56,7 @@ pub async fn run(ctx: &Ctx, args: &UpArgs) -> Res<()> {
         _ = int.recv() => Err(interrupted("Ctrl-C")),
         _ = term.recv() => Err(interrupted("SIGTERM")),
         _ = hup.recv() => Err(interrupted("a hang-up")),
-        result = bring_up(ctx, args, &mut mine) => result,
+        result = bring_up(ctx, args, from, &mut mine) => result,
     };
     match result {
         Ok(card) => {
@@ -113,7 +122,7 @@ struct Card {
     already: bool,
 }
 
-async fn bring_up(ctx: &Ctx, args: &UpArgs, mine: &mut Mine) -> Res<Card> {
+async fn bring_up(ctx: &Ctx, args: &UpArgs, from: Option<Slot>, mine: &mut Mine) -> Res<Card> {
     let place = &ctx.place;
     let step = ctx.say.step("check", "checking the machine");
     let keys = cluster::keys()?;
@@ -147,7 +156,7 @@ async fn bring_up(ctx: &Ctx, args: &UpArgs, mine: &mut Mine) -> Res<Card> {
         ctx.say.note(&format!("ended what an earlier run had left: {}", left.join(", ")));
     }
 
-    if cluster.born {
+    if cluster.born && from.is_none() {
         cluster::refuse_two_empty(place)?;
     }
     choose_block(ctx, args, &mut cluster, fresh)?;
@@ -181,10 +190,14 @@ async fn bring_up(ctx: &Ctx, args: &UpArgs, mine: &mut Mine) -> Res<Card> {
         }
     }
     let since = Instant::now();
-    for slot in Slot::ALL {
-        talk::deed(place, &Ask::Start { slot }, talk::ANSWER_MAX).await?;
-    }
     let deadline = Instant::now() + ctx.patience(READY_MAX * scale);
+    if let Some(slot) = from {
+        talk::deed(place, &Ask::Start { slot, bootstrap: true }, talk::ANSWER_MAX).await?;
+        ready::nodes(ctx, &cluster, &[slot], since, deadline).await?;
+    }
+    for slot in Slot::ALL.into_iter().filter(|slot| Some(*slot) != from) {
+        talk::deed(place, &Ask::Start { slot, bootstrap: false }, talk::ANSWER_MAX).await?;
+    }
     ready::nodes(ctx, &cluster, &Slot::ALL, since, deadline).await?;
     ready::proof(ctx, &cluster, &login, deadline).await?;
     talk::deed(place, &Ask::Keep, talk::ANSWER_MAX).await?;
@@ -228,7 +241,7 @@ async fn resume(
         let ask = match node.state {
             NodeState::Running => continue,
             NodeState::Paused => Ask::Resume { slot: node.slot },
-            _ => Ask::Start { slot: node.slot },
+            _ => Ask::Start { slot: node.slot, bootstrap: false },
         };
         talk::deed(place, &ask, talk::ANSWER_MAX).await?;
         changed = true;

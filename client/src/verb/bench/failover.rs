@@ -151,8 +151,11 @@ async fn one(
     for task in tasks {
         not_yes += task.await.map_err(|e| Fail::bug("a client of the bench ended", e))?;
     }
-    let ask =
-        if case == Case::PauseLeader { Ask::Resume { slot: victim } } else { Ask::Start { slot: victim } };
+    let ask = if case == Case::PauseLeader {
+        Ask::Resume { slot: victim }
+    } else {
+        Ask::Start { slot: victim, bootstrap: false }
+    };
     talk::deed(&ctx.place, &ask, DEED_MAX).await?;
     for slot in Slot::ALL {
         ready::node(ctx, cluster.block(), slot, Instant::now() + BACK_MAX, |_| {}).await?;
