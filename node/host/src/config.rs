@@ -21,7 +21,7 @@ pub struct Config {
     pub cluster: ClusterId,
     pub slot: Slot,
     pub data_dir: PathBuf,
-    /// From which the election time-outs are drawn; the same on all nodes. 0: made from the cluster's id.
+    /// From which the faults' and the redials' draws come. 0: made from the cluster's id.
     pub seed: u64,
     /// One factor over tick and lease.
     pub timing_scale: u32,
@@ -35,6 +35,8 @@ pub struct Config {
     pub sql: Sql,
     pub limits: Limits,
     pub host: Host,
+    /// Forced recovery of a lost majority, by `plait-node bootstrap` alone; no key sets it.
+    pub bootstrap: bool,
     /// Which keys were set, and by what; the others have their default.
     pub origin: BTreeMap<&'static str, &'static str>,
 }
@@ -143,6 +145,7 @@ impl Default for Config {
             },
             limits: Limits::default(),
             host: Host::default(),
+            bootstrap: false,
             origin: BTreeMap::new(),
         }
     }

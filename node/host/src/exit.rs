@@ -13,6 +13,8 @@ pub enum Exit {
     Environment(String),
     /// What is on disk is not what this build can start from; every file is as it was.
     WrongState(String),
+    /// It would lose data, and nobody accepted that.
+    Refused(String),
     /// Its state is not what the others have; all of it was moved aside. Started again empty, it joins anew.
     Reseed(String),
     /// A broken invariant: our bug.
@@ -26,6 +28,7 @@ impl Exit {
             Exit::Usage(_) => 2,
             Exit::Environment(_) => 5,
             Exit::WrongState(_) => 6,
+            Exit::Refused(_) => 7,
             Exit::Bug(_) => 70,
             Exit::Reseed(_) => 75,
         }
@@ -36,9 +39,11 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Exit::Done => f.write_str("done"),
-            Exit::Usage(why) | Exit::Environment(why) | Exit::WrongState(why) | Exit::Reseed(why) => {
-                f.write_str(why)
-            }
+            Exit::Usage(why)
+            | Exit::Environment(why)
+            | Exit::WrongState(why)
+            | Exit::Refused(why)
+            | Exit::Reseed(why) => f.write_str(why),
             Exit::Bug(why) => write!(f, "a defect of Plait: {why}"),
         }
     }

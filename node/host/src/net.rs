@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -11,7 +12,10 @@ pub trait Net: Clone + Send + Sync + 'static {
     type Listener: Send + Sync + 'static;
 
     fn listen(&self, at: &str) -> impl Future<Output = io::Result<Self::Listener>> + Send;
-    fn accept(&self, listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn accept(
+        &self,
+        listener: &Self::Listener,
+    ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
     fn connect(&self, to: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -27,10 +31,10 @@ impl Net for Tcp {
         TcpListener::bind(at).await
     }
 
-    async fn accept(&self, listener: &TcpListener) -> io::Result<TcpStream> {
-        let (stream, _) = listener.accept().await?;
+    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, from) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok((stream, from))
     }
 
     async fn connect(&self, to: &str) -> io::Result<TcpStream> {

@@ -37,7 +37,7 @@ knobs! {
     "cluster" cluster: "names the cluster; made once by `plait up`";
     "slot" slot: "which node this is";
     "data_dir" data_dir: "where it keeps its files";
-    "seed" seed: "from which election time-outs are drawn; 0 = from the cluster's id";
+    "seed" seed: "of the draws of faults and redials; 0 = from the cluster's id";
     "timing_scale" timing_scale: "one factor over tick and lease, for machines so busy that a tick may be late";
     "power" power: "offer power-off: lose what was not synced, as a power cut would";
     "log" log: "which lines the node's own log has, as in info or plait_host=debug";
@@ -57,6 +57,7 @@ knobs! {
     "limits.lease_lag_max" limits.lease_lag_max: "entries a node may lag and still be granted a lease";
     "limits.commit_timeout" limits.commit_timeout: "how long a verdict is waited for";
     "limits.stable_timeout" limits.stable_timeout: "how long a reply waits for the stable index";
+    "limits.lease_timeout" limits.lease_timeout: "how long a request waits for a usable lease";
     "limits.proposals_max" limits.proposals_max: "proposals of this node that wait for a verdict";
     "limits.entry_bytes_max" limits.entry_bytes_max: "bytes of proposals in one entry of the log";
     "limits.checkpoint_log_bytes" limits.checkpoint_log_bytes: "bytes of log that ask for a checkpoint";
