@@ -65,10 +65,9 @@ impl<'a> Records<'a> {
             return vec![format!("{at}: end; {} bytes of zeros follow", rest.len())];
         }
         let mut lines = vec![format!("{at}: no further record: {why}")];
-        let places = (at..self.bytes.len()).step_by(super::record::ALIGN);
-        let mut stray = places.filter_map(|at| Some((at, Header::read(self.seed, self.bytes, at).ok()?)));
+        let mut stray = Header::all(self.seed, self.bytes, at);
         if let Some((first, header)) = stray.next() {
-            let (last, latest) = stray.next_back().unwrap_or((first, header));
+            let (last, latest) = stray.last().unwrap_or((first, header));
             lines.push(format!(
                 "{first}..{last}: whole headers, of record {} of life {} up to record {} of life {}, outside the log",
                 header.sequence, header.life, latest.sequence, latest.life

@@ -269,6 +269,18 @@ impl Header {
             .ok_or(Header::BAD_SUM)
     }
 
+    /// All whole headers at places from `from` on where one may stand, in the log or not.
+    pub(super) fn all(seed: Seed, file: &[u8], from: usize) -> impl Iterator<Item = (usize, Header)> + '_ {
+        let from = from.next_multiple_of(ALIGN).min(file.len());
+        let magic = MAGIC.to_le_bytes();
+        let places =
+            file[from..].chunks_exact(ALIGN).enumerate().filter(move |(_, word)| word.starts_with(&magic));
+        places.filter_map(move |(i, _)| {
+            let at = from + i * ALIGN;
+            Some((at, Header::read(seed, file, at).ok()?))
+        })
+    }
+
     fn fields(r: &mut Reader<'_>) -> Result<Header, codec::Error> {
         r.u32()?;
         let (kind, flags, entry_kind, _) = (r.u8()?, r.u8()?, r.u8()?, r.u8()?);

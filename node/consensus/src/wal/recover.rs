@@ -145,10 +145,8 @@ impl Marks {
 
     /// Looks for headers outside the chain, at every place where one may stand.
     fn search(&mut self, seed: Seed, bytes: &[u8], from: usize) {
-        for at in (from..bytes.len()).step_by(super::record::ALIGN) {
-            if let Ok(header) = Header::read(seed, bytes, at) {
-                self.note(&header);
-            }
+        for header in Header::all(seed, bytes, from).map(|(_, header)| header) {
+            self.note(&header);
         }
     }
 }
