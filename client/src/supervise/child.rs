@@ -36,7 +36,7 @@ fn open_log(path: &Path) -> std::io::Result<File> {
 
 impl Supervisor {
     /// Starts a node's process. A node that runs already is left as it is.
-    pub(super) fn start(&self, slot: Slot, bootstrap: bool) -> Res<String> {
+    pub(super) fn start(&self, slot: Slot, alone: bool) -> Res<String> {
         match self.read().nodes[slot.at()].state {
             NodeState::Running => return Ok(format!("{slot} runs already")),
             NodeState::Paused => {
@@ -51,16 +51,16 @@ impl Supervisor {
         if self.read().ending {
             return Err(Fail::state(format!("{slot} is not started"), "the cluster is being brought down"));
         }
-        self.write().bootstrapped |= bootstrap;
+        self.write().bootstrapped |= alone;
         if !self.read().bootstrapped {
             cluster::refuse_two_empty(&self.read().place)?;
         }
         self.write().nodes[slot.at()].reseeded = false;
-        self.spawn(slot, bootstrap)?;
+        self.spawn(slot)?;
         Ok(format!("{slot} started"))
     }
 
-    fn spawn(&self, slot: Slot, bootstrap: bool) -> Res<()> {
+    fn spawn(&self, slot: Slot) -> Res<()> {
         let (place, program) = (self.read().place.clone(), self.read().program.clone());
         let path = place.log(&slot.to_string());
         let log_file = open_log(&path).map_err(|e| Fail::file("write", &path, &e))?;
@@ -69,7 +69,6 @@ impl Supervisor {
             .arg("--config")
             .arg(place.node_config(slot))
             .arg("--lifeline")
-            .args(bootstrap.then_some("--bootstrap"))
             .stdin(Stdio::piped())
             .stdout(log_file)
             .stderr(second)
@@ -129,7 +128,7 @@ impl Supervisor {
         };
         if again {
             log(&format!("{slot} moved its state aside and is started empty"));
-            if let Err(fail) = self.spawn(slot, false) {
+            if let Err(fail) = self.spawn(slot) {
                 log(&format!("{slot} was not started: {fail}"));
             }
         }

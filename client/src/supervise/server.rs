@@ -78,7 +78,7 @@ impl Supervisor {
                 self.write().kept = true;
                 "the cluster stays".into()
             }
-            Ask::Start { slot, bootstrap } => self.start(slot, bootstrap)?,
+            Ask::Start { slot, alone } => self.start(slot, alone)?,
             Ask::Kill { slot } => self.kill(slot).await?,
             Ask::Stop { slot, patience_ms } => {
                 self.stop(slot, Duration::from_millis(patience_ms), NodeState::Stopped).await?

@@ -28,9 +28,9 @@ pub enum Ask {
     Keep,
     Start {
         slot: Slot,
-        /// It goes on alone from what it has, and the others are let in empty.
+        /// This node was made the beginning of the cluster, so the others may be empty.
         #[serde(default)]
-        bootstrap: bool,
+        alone: bool,
     },
     Kill {
         slot: Slot,

@@ -98,13 +98,13 @@ fn what_was_told_to_end_is_not_a_crash_and_what_was_not_is() {
     local(async {
         let (world, server) = World::new().await;
         let slot = world.n1;
-        world.do_it(Ask::Start { slot, bootstrap: false }).await.expect("it starts");
+        world.do_it(Ask::Start { slot, alone: false }).await.expect("it starts");
         world.do_it(Ask::Kill { slot }).await.expect("it ends");
         assert_eq!(world.node().await.state, NodeState::Killed);
-        world.do_it(Ask::Start { slot, bootstrap: false }).await.expect("it starts again");
+        world.do_it(Ask::Start { slot, alone: false }).await.expect("it starts again");
         world.do_it(Ask::Stop { slot, patience_ms: 5000 }).await.expect("it ends");
         assert_eq!(world.node().await.state, NodeState::Stopped);
-        world.do_it(Ask::Start { slot, bootstrap: false }).await.expect("it starts again");
+        world.do_it(Ask::Start { slot, alone: false }).await.expect("it starts again");
         let pid = world.node().await.pid.expect("it runs");
         Process::now(pid).expect("it runs").signal(rustix::process::Signal::KILL);
         world.wait(|view| view.node(slot).state == NodeState::Crashed).await;
@@ -119,9 +119,9 @@ fn a_paused_node_is_neither_started_nor_left_behind() {
     local(async {
         let (world, server) = World::new().await;
         let slot = world.n1;
-        world.do_it(Ask::Start { slot, bootstrap: false }).await.expect("it starts");
+        world.do_it(Ask::Start { slot, alone: false }).await.expect("it starts");
         world.do_it(Ask::Pause { slot }).await.expect("it pauses");
-        let fail = world.do_it(Ask::Start { slot, bootstrap: false }).await.expect_err("it is there");
+        let fail = world.do_it(Ask::Start { slot, alone: false }).await.expect_err("it is there");
         assert_eq!(fail.code, Code::WrongState);
         let pid = world.node().await.pid.expect("it is there");
         let process = Process::now(pid).expect("it is there");
@@ -136,12 +136,12 @@ fn a_node_that_moved_its_state_aside_is_started_once() {
         let (world, server) = World::new().await;
         let slot = world.n1;
         world.ends_with(&[75]);
-        world.do_it(Ask::Start { slot, bootstrap: false }).await.expect("it starts");
+        world.do_it(Ask::Start { slot, alone: false }).await.expect("it starts");
         world.wait(|view| view.node(slot).starts == 2 && view.node(slot).state == NodeState::Running).await;
         world.do_it(Ask::Kill { slot }).await.expect("it ends");
         // Twice in a row is a defect, not a cure.
         world.ends_with(&[75, 75, 75]);
-        world.do_it(Ask::Start { slot, bootstrap: false }).await.expect("it starts");
+        world.do_it(Ask::Start { slot, alone: false }).await.expect("it starts");
         world.wait(|view| view.node(slot).starts == 4 && view.node(slot).state == NodeState::Crashed).await;
         assert!(world.node().await.exit.expect("it ended").contains("75"));
         world.over(server).await;
@@ -154,7 +154,7 @@ fn a_node_that_can_not_start_says_with_which_code() {
         let (world, server) = World::new().await;
         let slot = world.n1;
         world.ends_with(&[6]);
-        world.do_it(Ask::Start { slot, bootstrap: false }).await.expect("the process starts");
+        world.do_it(Ask::Start { slot, alone: false }).await.expect("the process starts");
         world.wait(|view| view.node(slot).state == NodeState::Crashed).await;
         assert!(world.node().await.exit.expect("it ended").contains("exit code 6"));
         world.over(server).await;
@@ -200,7 +200,7 @@ fn two_empty_nodes_are_not_started() {
             std::fs::remove_dir_all(world.place.node(slot)).expect("it is ours");
         }
         let fail = world
-            .do_it(Ask::Start { slot: world.n1, bootstrap: false })
+            .do_it(Ask::Start { slot: world.n1, alone: false })
             .await
             .expect_err("it could be a lost cluster");
         assert_eq!(fail.code, Code::Unsafe);

@@ -52,7 +52,7 @@ pub async fn stop(ctx: &Ctx, slot: Slot) -> Res<()> {
 pub async fn start(ctx: &Ctx, slot: Slot, no_wait: bool) -> Res<()> {
     let began = Instant::now();
     let empty = ctx.place.is_empty(slot);
-    let done = talk::deed(&ctx.place, &Ask::Start { slot, bootstrap: false }, DEED_MAX).await?;
+    let done = talk::deed(&ctx.place, &Ask::Start { slot, alone: false }, DEED_MAX).await?;
     if empty {
         ctx.say.note(&format!(
             "{slot} has no data: it joins the others as a new incarnation and is sent all they have"

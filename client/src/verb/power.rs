@@ -1,14 +1,17 @@
 //! `power-off` and `bootstrap`: losing power, and what may be done when too much was lost.
 
 use crate::cli::Ctx;
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::fail::{Code, Fail, Res};
 use crate::slot::Slot;
 use crate::supervise::talk::{self, Ask};
 use serde_json::json;
+use std::process::Stdio;
 use std::time::Duration;
 
 const POWER_MAX: Duration = Duration::from_secs(15);
+/// How long a forced recovery may take.
+const BOOTSTRAP_MAX: Duration = Duration::from_secs(60);
 
 pub async fn off(ctx: &Ctx, target: &str) -> Res<()> {
     let slots: Vec<Slot> = match target {
@@ -77,7 +80,35 @@ pub async fn bootstrap(ctx: &Ctx, node: Slot, accepted: bool) -> Res<()> {
         .next(ctx.command(&format!("bootstrap --node {node} --i-accept-data-loss"))));
     }
     assert!(cluster.born, "a node has an identity, so the cluster was born");
-    ctx.say
-        .note(&format!("{node} goes on alone from what it has; the others come back empty and are sent it"));
+    let step = ctx.say.step("bootstrap", format!("making {node} the whole cluster"));
+    let program = cluster::sibling("plait-node")?;
+    let child = tokio::process::Command::new(&program)
+        .args(["bootstrap", "--i-accept-data-loss", "--config"])
+        .arg(place.node_config(node))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = match tokio::time::timeout(ctx.patience(BOOTSTRAP_MAX), child).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(e)) => return Err(Fail::unfit(format!("can't run {}", program.display()), e.to_string())),
+        Err(_) => {
+            return Err(Fail::timeout(
+                format!("{node} did not become the whole cluster"),
+                format!("it was given {} s", ctx.patience(BOOTSTRAP_MAX).as_secs()),
+            )
+            .next("give it more time: --timeout 5m"));
+        }
+    };
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Fail::state(format!("{node} can't be made the whole cluster"), why)
+            .next("bring the directory of one more node back")
+            .next(format!(
+                "begin with nothing: {}, then {}",
+                ctx.command("down --wipe"),
+                ctx.command("up")
+            )));
+    }
+    step.done("the others come back empty and are sent what it has");
     super::up::from(ctx, node).await
 }

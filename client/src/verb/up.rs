@@ -192,11 +192,11 @@ async fn bring_up(ctx: &Ctx, args: &UpArgs, from: Option<Slot>, mine: &mut Mine)
     let since = Instant::now();
     let deadline = Instant::now() + ctx.patience(READY_MAX * scale);
     if let Some(slot) = from {
-        talk::deed(place, &Ask::Start { slot, bootstrap: true }, talk::ANSWER_MAX).await?;
+        talk::deed(place, &Ask::Start { slot, alone: true }, talk::ANSWER_MAX).await?;
         ready::nodes(ctx, &cluster, &[slot], since, deadline).await?;
     }
     for slot in Slot::ALL.into_iter().filter(|slot| Some(*slot) != from) {
-        talk::deed(place, &Ask::Start { slot, bootstrap: false }, talk::ANSWER_MAX).await?;
+        talk::deed(place, &Ask::Start { slot, alone: false }, talk::ANSWER_MAX).await?;
     }
     ready::nodes(ctx, &cluster, &Slot::ALL, since, deadline).await?;
     ready::proof(ctx, &cluster, &login, deadline).await?;
@@ -241,7 +241,7 @@ async fn resume(
         let ask = match node.state {
             NodeState::Running => continue,
             NodeState::Paused => Ask::Resume { slot: node.slot },
-            _ => Ask::Start { slot: node.slot, bootstrap: false },
+            _ => Ask::Start { slot: node.slot, alone: false },
         };
         talk::deed(place, &ask, talk::ANSWER_MAX).await?;
         changed = true;

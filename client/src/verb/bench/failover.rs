@@ -154,7 +154,7 @@ async fn one(
     let ask = if case == Case::PauseLeader {
         Ask::Resume { slot: victim }
     } else {
-        Ask::Start { slot: victim, bootstrap: false }
+        Ask::Start { slot: victim, alone: false }
     };
     talk::deed(&ctx.place, &ask, DEED_MAX).await?;
     for slot in Slot::ALL {
