@@ -6,12 +6,19 @@
 
 use plait_base::{BootEpoch, Now, ProposalId, Seqno, Slot};
 use plait_store::*;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const ROWS: i64 = 100_000;
 const ROUNDS: i64 = 300_000;
 
+/// CPU time of this process where the system tells it, so that a busy machine changes little; else time on the wall.
+fn cpu(began: Instant) -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|ns| ns.parse().ok()).map_or_else(|| began.elapsed(), Duration::from_nanos)
+}
+
 fn main() {
+    let start = Instant::now();
     let slot = Slot::new(1).expect("1 is a slot");
     let (mut store, mut local) = (Store::new(Settings::default(), 7), Local::new(slot));
     let mut session = Session::new(slot);
@@ -22,8 +29,12 @@ fn main() {
         nullable: false,
         default: None,
     };
-    let text =
-        Column { name: "pad".into(), kind: ColumnType::Text { chars_max: 120 }, nullable: false, default: None };
+    let text = Column {
+        name: "pad".into(),
+        kind: ColumnType::Text { chars_max: 120 },
+        nullable: false,
+        default: None,
+    };
     let table = TableDef {
         name: "t".into(),
         columns: vec![int("id"), int("k"), text],
@@ -32,8 +43,8 @@ fn main() {
         if_not_exists: false,
     };
     let mut n = 0;
-    let mut applying = std::time::Duration::ZERO;
-    let mut ask = |store: &mut Store, request: Request, applying: &mut std::time::Duration| {
+    let mut applying = Duration::ZERO;
+    let mut ask = |store: &mut Store, request: Request, applying: &mut Duration| {
         session.start(request).expect("nothing is under way");
         loop {
             match session.run(store, &mut local, &ctx, &mut 1_000_000) {
@@ -42,7 +53,8 @@ fn main() {
                     n += 1;
                     let id = ProposalId { slot, epoch: BootEpoch(1), counter: n };
                     let began = Instant::now();
-                    let verdict = store.apply(Seqno(n), id, &op, &mut 1_000_000).expect("there is enough budget");
+                    let verdict =
+                        store.apply(Seqno(n), id, &op, &mut 1_000_000).expect("there is enough budget");
                     store.publish();
                     let applied = store.applied();
                     store.collect(applied, &mut 1024);
@@ -63,22 +75,22 @@ fn main() {
     println!("load: {:.2} µs of apply a row", applying.as_secs_f64() * 1e6 / ROWS as f64);
 
     let place = |round: i64| round.wrapping_mul(7_919).rem_euclid(ROWS);
-    let began = Instant::now();
+    let began = cpu(start);
     for round in 0..ROUNDS {
         let step = Step::Get { table: "t".into(), key: vec![place(round).into()], lock: false };
         let reply = ask(&mut store, Request::Run(vec![step]), &mut applying);
         assert_eq!(reply.results.len(), 1);
     }
-    println!("point read, session and all: {:.2} µs", began.elapsed().as_secs_f64() * 1e6 / ROUNDS as f64);
+    println!("point read, session and all: {:.2} µs", (cpu(start) - began).as_secs_f64() * 1e6 / ROUNDS as f64);
 
-    applying = std::time::Duration::ZERO;
-    let began = Instant::now();
+    applying = Duration::ZERO;
+    let began = cpu(start);
     for round in 0..ROUNDS {
         let set = vec![("k".to_owned(), Change::Add(1))];
         let step = Step::Update { table: "t".into(), key: vec![place(round).into()], set };
         ask(&mut store, Request::Run(vec![step]), &mut applying);
     }
-    let all = began.elapsed().as_secs_f64() * 1e6 / ROUNDS as f64;
+    let all = (cpu(start) - began).as_secs_f64() * 1e6 / ROUNDS as f64;
     let apply = applying.as_secs_f64() * 1e6 / ROUNDS as f64;
     println!("one-row update: {apply:.2} µs of apply and collect, {:.2} µs in the session", all - apply);
 }

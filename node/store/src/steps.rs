@@ -131,15 +131,14 @@ impl Steps {
             Step::Update { table, key, set } => {
                 let info = env.txn.table(env.store, table)?;
                 let key = whole_key(&info, key)?;
-                let Some(row) = env.txn.get_to_write(env.store, &info, &key)? else {
-                    return Ok(Some(done(0, 0)));
-                };
-                let mut row = row::kept(&row);
+                let found = env.txn.find(env.store, &info, &key)?;
+                let Some(row) = &found.row else { return Ok(Some(done(0, 0))) };
+                let mut row = row::kept(row);
                 for (column, change) in set {
                     let at = column_of(&info, column)?;
                     row[at] = changed(&row[at], change, &info.def.columns[at].name)?;
                 }
-                let changed = env.txn.replace(env.store, &info, key, &row)?;
+                let changed = env.txn.replace_found(env.store, &info, key, found, &row)?;
                 Ok(Some(done(u64::from(changed), 0)))
             }
             Step::Delete { table, key } => {

@@ -34,11 +34,22 @@ pub struct Txn {
     snapshot: Option<Seqno>,
     tables: BTreeMap<TableId, Part>,
     /// What the statement under way replaced, to be put back if it fails: the newest last.
-    undo: Vec<(TableId, Vec<u8>, Option<Write>)>,
+    undo: Vec<(TableId, Vec<u8>, Before)>,
     /// Bytes of keys and rows in the overlay, about; and at the last mark.
     bytes: u64,
     bytes_at_mark: u64,
     depends_on: Seqno,
+}
+
+/// What a key of the overlay held before a write: nothing, or a row or its absence.
+type Before = Option<Option<Vec<u8>>>;
+
+/// What a write found under its key.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub row: Option<Vec<u8>>,
+    /// Whether this transaction has written the key before.
+    own: bool,
 }
 
 /// What concerns one table.
@@ -54,7 +65,7 @@ struct Part {
 struct Write {
     read_at: Seqno,
     /// The row when it was first read; `None`: it was not there.
-    base: Option<Box<[u8]>>,
+    base: Option<Vec<u8>>,
     /// The row now; `None`: it is deleted.
     now: Option<Vec<u8>>,
 }
@@ -160,7 +171,7 @@ impl Txn {
         while let Some((table, key, before)) = self.undo.pop() {
             let part = self.tables.get_mut(&table).expect("a write belongs to a table that was looked up");
             match before {
-                Some(write) => drop(part.writes.insert(key, write)),
+                Some(now) => part.writes.get_mut(&key).expect("it was written before").now = now,
                 None => drop(part.writes.remove(&key)),
             }
         }
@@ -195,6 +206,13 @@ impl Txn {
         Ok(info)
     }
 
+    /// All tables, by name.
+    pub fn tables(&mut self, store: &Store) -> Vec<Arc<TableInfo>> {
+        // The list rests on what is not in it as well.
+        self.rest_on(store.catalogue_changed());
+        store.tables(self.at())
+    }
+
     fn part(&mut self, info: &Arc<TableInfo>) -> &mut Part {
         self.tables.entry(info.id).or_insert_with(|| Part {
             info: Arc::clone(info),
@@ -216,21 +234,19 @@ impl Txn {
         if let Some(write) = self.tables.get(&info.id).and_then(|part| part.writes.get(key)) {
             return Ok(write.now.clone());
         }
-        if lock {
-            self.refuse_if_lost(store, info, key)?;
+        let (at, entry) = (self.at(), entry(store, info, key));
+        // Early refusal: what would lose at commit may as well lose now.
+        if let Some(winner) = entry.map(|e| e.newest.seqno).filter(|winner| lock && *winner > at) {
+            return Err(self.lost(info, key, winner));
         }
-        let row = self.look(store, info, key).map(<[u8]>::to_vec);
+        let row = entry.and_then(|entry| entry.at(at)).and_then(|version| {
+            self.rest_on(version.seqno);
+            version.row().map(<[u8]>::to_vec)
+        });
         if lock || self.isolation == Isolation::Serializable {
             self.note_read(info, key);
         }
         Ok(row)
-    }
-
-    /// The row in the snapshot, without the overlay; what it rests on is noted.
-    fn look<'s>(&mut self, store: &'s Store, info: &TableInfo, key: &[u8]) -> Option<&'s [u8]> {
-        let version = entry(store, info, key)?.at(self.at())?;
-        self.rest_on(version.seqno);
-        version.row()
     }
 
     fn note_read(&mut self, info: &Arc<TableInfo>, key: &[u8]) {
@@ -244,24 +260,6 @@ impl Txn {
         }
     }
 
-    /// Early refusal: what would lose at commit may as well lose now.
-    fn refuse_if_lost(&mut self, store: &Store, info: &Arc<TableInfo>, key: &[u8]) -> Result<(), Error> {
-        let at = self.at();
-        match entry(store, info, key) {
-            Some(entry) if entry.newest.seqno > at => {
-                let winner = entry.newest.seqno;
-                self.rest_on(winner);
-                Err(Error::Conflict {
-                    table: info.name().to_owned(),
-                    key: key::show(key),
-                    read_at: at,
-                    winner,
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The row that a write of this key would replace, which is read for it (and refused if somebody wrote it after
     /// the snapshot).
     pub fn get_to_write(
@@ -270,22 +268,43 @@ impl Txn {
         info: &Arc<TableInfo>,
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.find(store, info, key)?.row)
+    }
+
+    /// As above, with what the write itself will need, so that a row is looked up once.
+    pub(crate) fn find(&mut self, store: &Store, info: &Arc<TableInfo>, key: &[u8]) -> Result<Found, Error> {
         if let Some(write) = self.tables.get(&info.id).and_then(|part| part.writes.get(key)) {
-            return Ok(write.now.clone());
+            return Ok(Found { row: write.now.clone(), own: true });
         }
-        self.refuse_if_lost(store, info, key)?;
+        let at = self.at();
+        let entry = entry(store, info, key);
+        if let Some(winner) = entry.map(|entry| entry.newest.seqno).filter(|winner| *winner > at) {
+            return Err(self.lost(info, key, winner));
+        }
         if self.isolation == Isolation::Serializable {
             self.note_read(info, key);
         }
-        Ok(self.look(store, info, key).map(<[u8]>::to_vec))
+        // Nothing is newer than the snapshot, so the newest is what it sees.
+        let row = entry.and_then(|entry| {
+            self.rest_on(entry.newest.seqno);
+            entry.newest.row().map(<[u8]>::to_vec)
+        });
+        Ok(Found { row, own: false })
     }
 
-    /// Puts a row (`None`: its absence) into the overlay, whatever was there.
+    fn lost(&mut self, info: &TableInfo, key: &[u8], winner: Seqno) -> Error {
+        self.rest_on(winner);
+        let (table, key, read_at) = (info.name().to_owned(), key::show(key), self.at());
+        Error::Conflict { table, key, read_at, winner }
+    }
+
+    /// Puts a row (`None`: its absence) into the overlay, over what was found there.
     fn set(
         &mut self,
         store: &Store,
         info: &Arc<TableInfo>,
         key: Vec<u8>,
+        found: Found,
         now: Option<Vec<u8>>,
     ) -> Result<(), Error> {
         if key.len() > key::KEY_BYTES_MAX {
@@ -297,21 +316,18 @@ impl Txn {
         if self.bytes > max {
             return Err(Error::TooLarge { what: "the size of a write-set, in bytes,", got: self.bytes, max });
         }
-        let at = self.at();
-        let id = info.id;
-        let known = self.tables.get(&id).and_then(|part| part.writes.get(&key)).cloned();
-        let write = match &known {
-            Some(write) => Write { now, ..write.clone() },
-            None => {
-                self.refuse_if_lost(store, info, &key)?;
-                let base = self.look(store, info, &key).map(Box::from);
-                // A key that was read in an earlier snapshot must be as it was then.
-                let read_at = self.part(info).reads.get(&key).map_or(at, |read_at| at.min(*read_at));
-                Write { read_at, base, now }
-            }
+        let (id, at) = (info.id, self.at());
+        let part = self.part(info);
+        let before = if found.own {
+            let write = part.writes.get_mut(&key).expect("it was found in the overlay");
+            Some(std::mem::replace(&mut write.now, now))
+        } else {
+            // A key that was read in an earlier snapshot must be as it was then.
+            let read_at = part.reads.get(&key).map_or(at, |read_at| at.min(*read_at));
+            part.writes.insert(key.clone(), Write { read_at, base: found.row, now });
+            None
         };
-        self.undo.push((id, key.clone(), known));
-        self.part(info).writes.insert(key, write);
+        self.undo.push((id, key, before));
         Ok(())
     }
 
@@ -324,12 +340,17 @@ impl Txn {
         values: &[Value],
     ) -> Result<(), Error> {
         row::check(&info.def, values)?;
-        if self.get_to_write(store, info, &key)?.is_some() {
-            // The row's presence was told to the client, who may rely on it: certified like a locking read.
-            self.note_read(info, &key);
-            return Err(Error::DuplicateKey { table: info.name().to_owned(), key: key::show(&key) });
+        let found = self.find(store, info, &key)?;
+        if found.row.is_some() {
+            return Err(self.duplicate(info, &key));
         }
-        self.set(store, info, key, Some(row::encode(values)))
+        self.set(store, info, key, found, Some(row::encode(values)))
+    }
+
+    /// The row's presence is told to the client, who may rely on it: certified like a locking read.
+    fn duplicate(&mut self, info: &Arc<TableInfo>, key: &[u8]) -> Error {
+        self.note_read(info, key);
+        Error::DuplicateKey { table: info.name().to_owned(), key: key::show(key) }
     }
 
     /// Inserts a row or replaces it. Whether there was one.
@@ -341,13 +362,14 @@ impl Txn {
         values: &[Value],
     ) -> Result<bool, Error> {
         row::check(&info.def, values)?;
-        let there = self.get_to_write(store, info, &key)?.is_some();
-        self.set(store, info, key, Some(row::encode(values)))?;
+        let found = self.find(store, info, &key)?;
+        let there = found.row.is_some();
+        self.set(store, info, key, found, Some(row::encode(values)))?;
         Ok(there)
     }
 
-    /// Replaces the row under `key`, which was read by this statement and is there, by `values`; these may have
-    /// another key. Whether anything changed.
+    /// Replaces the row under `key`, if there is one, by `values`; these may have another key. Whether anything
+    /// changed.
     pub fn replace(
         &mut self,
         store: &Store,
@@ -355,32 +377,51 @@ impl Txn {
         key: Vec<u8>,
         values: &[Value],
     ) -> Result<bool, Error> {
+        let found = self.find(store, info, &key)?;
+        if found.row.is_none() {
+            return Ok(false);
+        }
+        self.replace_found(store, info, key, found, values)
+    }
+
+    pub(crate) fn replace_found(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        key: Vec<u8>,
+        found: Found,
+        values: &[Value],
+    ) -> Result<bool, Error> {
         row::check(&info.def, values)?;
-        let before = self.get_to_write(store, info, &key)?;
         let after = row::encode(values);
-        if before.as_ref() == Some(&after) {
+        if found.row.as_ref() == Some(&after) {
             // Nothing changes, yet the row is locked as a change would have locked it.
             self.note_read(info, &key);
             return Ok(false);
         }
-        let moved = if info.hidden_key() { key.clone() } else { info.key_of(values) };
-        if moved != key {
-            if self.get_to_write(store, info, &moved)?.is_some() {
-                self.note_read(info, &moved);
-                return Err(Error::DuplicateKey { table: info.name().to_owned(), key: key::show(&moved) });
+        let moved =
+            if info.hidden_key() { None } else { Some(info.key_of(values)).filter(|moved| *moved != key) };
+        match moved {
+            None => self.set(store, info, key, found, Some(after))?,
+            Some(moved) => {
+                let there = self.find(store, info, &moved)?;
+                if there.row.is_some() {
+                    return Err(self.duplicate(info, &moved));
+                }
+                self.set(store, info, key, found, None)?;
+                self.set(store, info, moved, there, Some(after))?;
             }
-            self.set(store, info, key, None)?;
         }
-        self.set(store, info, moved, Some(after))?;
         Ok(true)
     }
 
     /// Deletes a row. Whether there was one.
     pub fn delete(&mut self, store: &Store, info: &Arc<TableInfo>, key: Vec<u8>) -> Result<bool, Error> {
-        if self.get_to_write(store, info, &key)?.is_none() {
+        let found = self.find(store, info, &key)?;
+        if found.row.is_none() {
             return Ok(false);
         }
-        self.set(store, info, key, None)?;
+        self.set(store, info, key, found, None)?;
         Ok(true)
     }
 
@@ -504,7 +545,7 @@ impl Txn {
                 let (key, read_at) = (Bytes::copy_from_slice(key), write.read_at);
                 let change = match (&write.base, &write.now) {
                     (None, Some(now)) => RowChange::Insert(Bytes::copy_from_slice(now)),
-                    (Some(base), Some(now)) if **base != **now => RowChange::Update {
+                    (Some(base), Some(now)) if base != now => RowChange::Update {
                         before: row::hash(base),
                         cells: (row::diff(base, now).into_iter())
                             .map(|(at, cell)| (at, Bytes::copy_from_slice(cell)))
@@ -567,7 +608,7 @@ impl Write {
     fn changes(&self) -> bool {
         match (&self.base, &self.now) {
             (None, None) => false,
-            (Some(base), Some(now)) => **base != **now,
+            (Some(base), Some(now)) => base != now,
             _ => true,
         }
     }
