@@ -4,7 +4,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use plait_base::{BootEpoch, Now, ProposalId, Seqno, Slot};
+use plait_base::{BootEpoch, Bytes, Now, ProposalId, Seqno, Slot};
 use plait_store::*;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,28 @@ const ROWS: i64 = 100_000;
 const ROUNDS: i64 = 300_000;
 
 /// CPU time of this process where the system tells it, so that a busy machine changes little; else time on the wall.
-fn cpu(began: Instant) -> Duration {
+fn cpu(start: Instant) -> Duration {
     let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    stat.split(' ').next().and_then(|ns| ns.parse().ok()).map_or_else(|| began.elapsed(), Duration::from_nanos)
+    stat.split(' ')
+        .next()
+        .and_then(|ns| ns.parse().ok())
+        .map_or_else(|| start.elapsed(), Duration::from_nanos)
+}
+
+fn apply(store: &mut Store, slot: Slot, n: u64, op: &Bytes) -> Verdict {
+    let id = ProposalId { slot, epoch: BootEpoch(1), counter: n };
+    let verdict = store.apply(Seqno(n), id, op, &mut 1_000_000).expect("there is enough budget");
+    store.publish();
+    let applied = store.applied();
+    store.collect(applied, &mut 1024);
+    verdict
 }
 
 fn main() {
     let start = Instant::now();
+    let per = |what: &str, n: i64, began: Duration| {
+        println!("{what}: {:.2} µs", (cpu(start) - began).as_secs_f64() * 1e6 / n as f64);
+    };
     let slot = Slot::new(1).expect("1 is a slot");
     let (mut store, mut local) = (Store::new(Settings::default(), 7), Local::new(slot));
     let mut session = Session::new(slot);
@@ -42,55 +57,55 @@ fn main() {
         auto_increment: None,
         if_not_exists: false,
     };
-    let mut n = 0;
-    let mut applying = Duration::ZERO;
-    let mut ask = |store: &mut Store, request: Request, applying: &mut Duration| {
+    let mut log: Vec<Bytes> = Vec::new();
+    let mut ask = |request: Request| {
         session.start(request).expect("nothing is under way");
         loop {
-            match session.run(store, &mut local, &ctx, &mut 1_000_000) {
+            match session.run(&store, &mut local, &ctx, &mut 1_000_000) {
                 Progress::Yield => {}
                 Progress::Order(op) => {
-                    n += 1;
-                    let id = ProposalId { slot, epoch: BootEpoch(1), counter: n };
-                    let began = Instant::now();
-                    let verdict =
-                        store.apply(Seqno(n), id, &op, &mut 1_000_000).expect("there is enough budget");
-                    store.publish();
-                    let applied = store.applied();
-                    store.collect(applied, &mut 1024);
-                    *applying += began.elapsed();
-                    session.resume(Ok(verdict));
+                    log.push(op);
+                    let n = log.len();
+                    session.resume(Ok(apply(&mut store, slot, n as u64, &log[n - 1])));
                 }
                 Progress::Reply { reply, .. } => return reply.expect("nobody is in its way"),
             }
         }
     };
-    ask(&mut store, Request::CreateTable(table), &mut applying);
+    ask(Request::CreateTable(table));
     let pad = "x".repeat(100);
     for from in (0..ROWS).step_by(1000) {
         let row = |id: i64| vec![id.into(), id.into(), pad.as_str().into()];
         let steps = (from..from + 1000).map(|id| Step::Insert { table: "t".into(), row: row(id) }).collect();
-        ask(&mut store, Request::Run(steps), &mut applying);
+        ask(Request::Run(steps));
     }
-    println!("load: {:.2} µs of apply a row", applying.as_secs_f64() * 1e6 / ROWS as f64);
+    let loaded = (1 + ROWS / 1000) as usize;
 
     let place = |round: i64| round.wrapping_mul(7_919).rem_euclid(ROWS);
     let began = cpu(start);
     for round in 0..ROUNDS {
         let step = Step::Get { table: "t".into(), key: vec![place(round).into()], lock: false };
-        let reply = ask(&mut store, Request::Run(vec![step]), &mut applying);
-        assert_eq!(reply.results.len(), 1);
+        assert_eq!(ask(Request::Run(vec![step])).results.len(), 1);
     }
-    println!("point read, session and all: {:.2} µs", (cpu(start) - began).as_secs_f64() * 1e6 / ROUNDS as f64);
+    per("point read, session and all", ROUNDS, began);
 
-    applying = Duration::ZERO;
     let began = cpu(start);
     for round in 0..ROUNDS {
         let set = vec![("k".to_owned(), Change::Add(1))];
         let step = Step::Update { table: "t".into(), key: vec![place(round).into()], set };
-        ask(&mut store, Request::Run(vec![step]), &mut applying);
+        ask(Request::Run(vec![step]));
     }
-    let all = (cpu(start) - began).as_secs_f64() * 1e6 / ROUNDS as f64;
-    let apply = applying.as_secs_f64() * 1e6 / ROUNDS as f64;
-    println!("one-row update: {apply:.2} µs of apply and collect, {:.2} µs in the session", all - apply);
+    per("one-row update, session, apply and collect", ROUNDS, began);
+
+    let mut twin = Store::new(Settings::default(), 7);
+    let mut began = cpu(start);
+    for (at, op) in log.iter().enumerate() {
+        if at == loaded {
+            per("apply of an inserted row, a thousand an operation", ROWS, began);
+            began = cpu(start);
+        }
+        apply(&mut twin, slot, at as u64 + 1, op);
+    }
+    per("apply and collect of a one-row update", ROUNDS, began);
+    assert_eq!(twin.chain(), store.chain(), "two stores that apply one log are equal");
 }

@@ -14,13 +14,14 @@
 //! would end the sound ones.
 
 use crate::error::Error;
-use crate::op::{Op, RowChange, RowOp, WriteSet};
+use crate::key::{self, Key};
+use crate::op::{Op, ReadKey, RowChange, RowOp, WriteSet};
 use crate::request::TableDef;
 use crate::store::{Store, TOMBSTONE_BYTES, row_key, row_value, table_key};
 use crate::table::{Body, Entry, Marks, Table, TableId, TableInfo, Version};
 use crate::verdict::Verdict;
 use crate::zoo::{self, Bug};
-use crate::{catalogue, key, row};
+use crate::{catalogue, row};
 use plait_base::{Bytes, Digest, ProposalId, Seqno, Slot};
 use std::ops::Bound;
 
@@ -32,7 +33,7 @@ pub(crate) struct Work {
     /// Where in the stage's list it goes on.
     at: usize,
     /// Where in a range it goes on.
-    from: Option<Vec<u8>>,
+    from: Option<Key>,
     verdict: Option<Verdict>,
 }
 
@@ -154,11 +155,7 @@ impl Store {
                 Stage::Reads => {
                     *budget -= 1;
                     let read = &set.reads[work.at];
-                    if zoo::on(Bug::ReadKeysDropped) {
-                        Ok(())
-                    } else {
-                        self.certify_key(&set, read.table, &read.key, read.read_at, origin)
-                    }
+                    if zoo::on(Bug::ReadKeysDropped) { Ok(()) } else { self.certify_read(&set, read, origin) }
                 }
                 Stage::Ranges => match self.certify_range(&set, work.at, &mut work.from, origin, budget) {
                     Some(certified) => certified,
@@ -207,9 +204,11 @@ impl Store {
         if at > 0 && !ascends(&set.rows[at - 1]) {
             return Err(Error::Internal { why: "the rows of a write-set must ascend, each key once".into() });
         }
-        self.certify_key(set, row.table, &row.key, row.read_at, origin)?;
         let table = &self.tables[&set.tables[row.table].0];
-        let now = table.rows.get(row.key.as_ref()).and_then(|entry| entry.newest.row());
+        let entry = table.rows.get(row.key.as_ref());
+        self.certify_entry(table, entry, &row.key, row.read_at, origin)?;
+        let now = entry.and_then(|entry| entry.newest.row());
+        let columns = table.info.def.columns.len();
         let astray = |what: &str| {
             let (name, key) = (table.info.name(), key::show(&row.key));
             Err(Error::Internal {
@@ -221,19 +220,16 @@ impl Store {
             })
         };
         match (&row.change, now) {
-            (RowChange::Insert(new), None) if row::whole(new, table.info.def.columns.len()) => Ok(()),
+            (RowChange::Insert(new), None) if row::whole(new, columns) => Ok(()),
             (RowChange::Insert(_), None) => astray("would not have a cell for each column"),
             (RowChange::Insert(_), Some(_)) => {
                 Err(Error::DuplicateKey { table: table.info.name().to_owned(), key: key::show(&row.key) })
             }
             (RowChange::Update { .. } | RowChange::Delete { .. }, None) => astray("is not there"),
             (RowChange::Update { before, cells }, Some(now)) => {
-                let changes = cells.iter().map(|(at, cell)| (*at, cell.as_ref()));
                 if defended() && row::hash(now) != *before {
                     astray("has another hash")
-                } else if cells.iter().any(|(_, cell)| !row::whole(cell, 1))
-                    || row::patch(now, changes).is_none()
-                {
+                } else if cells.iter().any(|(at, cell)| *at >= columns || !row::whole(cell, 1)) {
                     astray("does not have the cells that would change")
                 } else {
                     Ok(())
@@ -244,17 +240,21 @@ impl Store {
         }
     }
 
+    fn certify_read(&self, set: &WriteSet, read: &ReadKey, origin: Slot) -> Result<(), Error> {
+        let table = &self.tables[&set.tables[read.table].0];
+        self.certify_entry(table, table.rows.get(read.key.as_ref()), &read.key, read.read_at, origin)
+    }
+
     /// A key is in conflict exactly if its newest version, a tombstone too, is later than the read.
-    fn certify_key(
+    fn certify_entry(
         &self,
-        set: &WriteSet,
-        table: usize,
-        key: &Bytes,
+        table: &Table,
+        entry: Option<&Entry>,
+        key: &[u8],
         read_at: Seqno,
         origin: Slot,
     ) -> Result<(), Error> {
-        let table = &self.tables[&set.tables[table].0];
-        match table.rows.get(key.as_ref()) {
+        match entry {
             Some(entry) if self.lost(entry, read_at, origin) => {
                 Err(conflict(&table.info, key, read_at, entry.newest.seqno))
             }
@@ -267,20 +267,18 @@ impl Store {
         &self,
         set: &WriteSet,
         at: usize,
-        from: &mut Option<Vec<u8>>,
+        from: &mut Option<Key>,
         origin: Slot,
         budget: &mut u32,
     ) -> Option<Result<(), Error>> {
         let range = &set.ranges[at];
         let table = &self.tables[&set.tables[range.table].0];
-        let lo = match from.take() {
-            Some(last) => Bound::Excluded(last),
-            None => Bound::Included(range.from.to_vec()),
+        let last = from.take();
+        let lo = match &last {
+            Some(last) => Bound::Excluded::<&[u8]>(last),
+            None => Bound::Included::<&[u8]>(&range.from),
         };
-        let hi = match &range.to {
-            Some(to) => Bound::Excluded(to.to_vec()),
-            None => Bound::Unbounded,
-        };
+        let hi = range.to.as_ref().map_or(Bound::Unbounded, |to| Bound::Excluded::<&[u8]>(to));
         let empty = match (&lo, &hi) {
             (Bound::Included(lo) | Bound::Excluded(lo), Bound::Excluded(hi)) => lo >= hi,
             _ => false,
@@ -288,7 +286,7 @@ impl Store {
         if empty || zoo::on(Bug::RangesDropped) {
             return Some(Ok(()));
         }
-        for (key, entry) in table.rows.range((lo, hi)) {
+        for (key, entry) in table.rows.range::<[u8], _>((lo, hi)) {
             if *budget == 0 {
                 return None;
             }
@@ -316,32 +314,31 @@ impl Store {
         winner > read_at
     }
 
-    /// Writes one certified row.
+    /// Writes one certified row: a version on top of the key's others. Keeps hash, tombstones and counts in step.
     fn write(&mut self, set: &WriteSet, op: &RowOp, seqno: Seqno) {
-        let id = set.tables[op.table].0;
-        let body = match &op.change {
-            RowChange::Insert(row) => Body::Row(row.as_ref().into()),
-            RowChange::Delete { .. } => Body::Tombstone { purged: Seqno::ZERO },
-            RowChange::Update { cells, .. } => {
-                let now = self.tables[&id].rows.get(op.key.as_ref()).and_then(|entry| entry.newest.row());
+        let (id, key) = (set.tables[op.table].0, op.key.as_ref());
+        if let RowChange::Insert(row) = &op.change {
+            self.note_id(id, key, row, seqno);
+        }
+        let table = self.tables.get_mut(&id).expect("the write-set was certified against this table");
+        let export_key = row_key(id, key);
+        let tombstone_bytes = key.len() as u64 + TOMBSTONE_BYTES;
+        table.changed = seqno;
+        let entry = table.rows.get_mut(key);
+        let body = match (&op.change, &entry) {
+            (RowChange::Insert(row), _) => Body::Row(row.as_ref().into()),
+            (RowChange::Delete { .. }, _) => Body::Tombstone { purged: Seqno::ZERO },
+            (RowChange::Update { cells, .. }, entry) => {
+                let now = entry.as_ref().and_then(|entry| entry.newest.row());
                 let cells = cells.iter().map(|(at, cell)| (*at, cell.as_ref()));
                 let row = now.and_then(|now| row::patch(now, cells));
                 Body::Row(row.expect("the update was certified against this row").into())
             }
         };
-        if let RowChange::Insert(row) = &op.change {
-            self.note_id(id, &op.key, row, seqno);
-        }
-        self.put(id, &op.key, Version { seqno, body });
-    }
-
-    /// Puts a version on top of a key's others and keeps hash, tombstones and counts in step.
-    fn put(&mut self, id: TableId, key: &[u8], version: Version) {
-        let table = self.tables.get_mut(&id).expect("the write-set was certified against this table");
-        let (seqno, gone) = (version.seqno, version.row().is_none());
-        let export_key = row_key(id, key);
-        table.changed = seqno;
-        match table.rows.get_mut(key) {
+        let version = Version { seqno, body };
+        let gone = version.row().is_none();
+        let value = row_value(&version).expect("a new version is remembered");
+        match entry {
             Some(entry) => {
                 if let Some(value) = row_value(&entry.newest) {
                     Store::hash_out(&mut self.state, &mut table.hash, &export_key, &value);
@@ -349,10 +346,9 @@ impl Store {
                 match entry.newest.body {
                     Body::Row(_) => table.live -= 1,
                     Body::Tombstone { purged: Seqno::ZERO } => {
-                        let bytes = key.len() as u64 + TOMBSTONE_BYTES;
-                        table.tombstone_bytes -= bytes;
-                        self.tombstone_bytes -= bytes;
-                        self.tombstones.remove(&(entry.newest.seqno, id, key.to_vec()));
+                        table.tombstone_bytes -= tombstone_bytes;
+                        self.tombstone_bytes -= tombstone_bytes;
+                        self.tombstones.remove(&(entry.newest.seqno, id, Key::from(key)));
                     }
                     Body::Tombstone { .. } => {}
                 }
@@ -360,24 +356,20 @@ impl Store {
                     table.rows.remove(key);
                     return;
                 }
-                let value = row_value(&version).expect("a new version is remembered");
-                Store::hash_in(&mut self.state, &mut table.hash, &export_key, &value);
                 let replaced = std::mem::replace(&mut entry.newest, version);
                 entry.older.push(replaced);
-                self.superseded.push_back((seqno, id, key.to_vec()));
+                self.superseded.push_back((seqno, id, Key::from(key)));
             }
             None => {
                 assert!(!gone, "a delete was certified against a row");
-                let value = row_value(&version).expect("a new version is remembered");
-                Store::hash_in(&mut self.state, &mut table.hash, &export_key, &value);
-                table.rows.insert(key.to_vec(), Entry::new(version));
+                table.rows.insert(Key::from(key), Entry::new(version));
             }
         }
+        Store::hash_in(&mut self.state, &mut table.hash, &export_key, &value);
         if gone {
-            let bytes = key.len() as u64 + TOMBSTONE_BYTES;
-            table.tombstone_bytes += bytes;
-            self.tombstone_bytes += bytes;
-            self.tombstones.insert((seqno, id, key.to_vec()));
+            table.tombstone_bytes += tombstone_bytes;
+            self.tombstone_bytes += tombstone_bytes;
+            self.tombstones.insert((seqno, id, Key::from(key)));
         } else {
             table.live += 1;
         }

@@ -8,6 +8,7 @@
 use crate::Settings;
 use crate::apply::used_id;
 use crate::catalogue;
+use crate::key::Key;
 use crate::store::{ROWS, Store, TABLES, TOMBSTONE_BYTES, row_key, row_value, table_key};
 use crate::table::{Body, Entry, Table, TableId, Version};
 use plait_base::codec::{self, Reader, Writer};
@@ -268,7 +269,7 @@ impl Importer {
                         let bytes = place.len() as u64 + TOMBSTONE_BYTES;
                         table.tombstone_bytes += bytes;
                         self.store.tombstone_bytes += bytes;
-                        self.store.tombstones.insert((seqno, id, place.to_vec()));
+                        self.store.tombstones.insert((seqno, id, Key::from(place)));
                         Body::Tombstone { purged: Seqno::ZERO }
                     }
                     1 => {
@@ -286,7 +287,7 @@ impl Importer {
                 r.end()?;
                 Store::hash_in(&mut self.hash, &mut table.hash, key, value);
                 table.changed = table.changed.max(seqno);
-                table.rows.insert(place.to_vec(), Entry::new(Version { seqno, body }));
+                table.rows.insert(Key::from(place), Entry::new(Version { seqno, body }));
             }
             tag => return Err(codec::Error::Tag { what: "a row of the state", tag: tag.into() }),
         }

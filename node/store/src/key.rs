@@ -8,7 +8,10 @@
 
 use crate::value::Value;
 use plait_base::codec::{Error, Reader};
-use std::fmt::Write as _;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
+use std::ops::Deref;
 
 const NULL: u8 = 0;
 const INT: u8 = 1;
@@ -16,6 +19,72 @@ const TEXT: u8 = 2;
 const BYTES: u8 = 3;
 /// Above every tag: ends the keys that begin with a prefix.
 const PAST: u8 = 0xff;
+
+/// Bytes of a key that are kept in place; the key of an integer column has nine.
+const INLINE: usize = 22;
+
+/// A kept key. A short one lies in the tree itself, so that a look-up does not follow a pointer at each comparison.
+#[derive(Clone)]
+pub(crate) struct Key(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Here { len: u8, bytes: [u8; INLINE] },
+    There(Box<[u8]>),
+}
+
+impl From<&[u8]> for Key {
+    fn from(key: &[u8]) -> Key {
+        if key.len() > INLINE {
+            return Key(Repr::There(key.into()));
+        }
+        let mut bytes = [0; INLINE];
+        bytes[..key.len()].copy_from_slice(key);
+        Key(Repr::Here { len: key.len() as u8, bytes })
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show(self))
+    }
+}
+
+impl Deref for Key {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Here { len, bytes } => &bytes[..usize::from(*len)],
+            Repr::There(bytes) => bytes,
+        }
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
 
 /// Longest key, in bytes as encoded. InnoDB's bound is the same.
 pub const KEY_BYTES_MAX: usize = 3072;

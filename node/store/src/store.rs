@@ -9,6 +9,7 @@
 
 use crate::Settings;
 use crate::apply::Work;
+use crate::key::Key;
 use crate::table::{Body, Entry, Table, TableId, TableInfo, Version};
 use plait_base::codec::Writer;
 use plait_base::map::Map;
@@ -42,15 +43,15 @@ pub struct Store {
     /// Every tombstone up to here may have been forgotten: nobody who read earlier can be certified.
     pub(crate) horizon: Seqno,
     /// The tombstones that are remembered, oldest first. Those of a dropped table go when it goes.
-    pub(crate) tombstones: BTreeSet<(Seqno, TableId, Vec<u8>)>,
+    pub(crate) tombstones: BTreeSet<(Seqno, TableId, Key)>,
     /// Key bytes of the remembered tombstones of tables that exist.
     pub(crate) tombstone_bytes: u64,
     /// The operation that was begun and ran out of budget.
     pub(crate) work: Option<Work>,
     /// Rows with a version that was replaced at this seqno.
-    pub(crate) superseded: VecDeque<(Seqno, TableId, Vec<u8>)>,
+    pub(crate) superseded: VecDeque<(Seqno, TableId, Key)>,
     /// Tombstones that were purged at this seqno and are kept for the next incremental checkpoint.
-    pub(crate) purged: VecDeque<(Seqno, TableId, Vec<u8>)>,
+    pub(crate) purged: VecDeque<(Seqno, TableId, Key)>,
     /// Tables that were dropped at this seqno, likewise.
     pub(crate) dropped: VecDeque<(Seqno, TableId)>,
     /// Removals up to here may be missing from an incremental export.

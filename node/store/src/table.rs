@@ -6,7 +6,7 @@
 //! or, being a tombstone, until it is purged and forgotten.
 //! Not here: who may see what (`txn`), who loses (`apply`).
 
-use crate::key;
+use crate::key::{self, Key};
 use crate::request::{ColumnHead, TableDef};
 use crate::value::Value;
 use plait_base::{Seqno, SetHash, Slot};
@@ -146,7 +146,7 @@ pub(crate) struct Table {
     pub known_max: i64,
     /// When anything of it last changed.
     pub changed: Seqno,
-    pub rows: BTreeMap<Vec<u8>, Entry>,
+    pub rows: BTreeMap<Key, Entry>,
     /// Rows that are not deleted.
     pub live: u64,
     /// Key bytes of the tombstones that are remembered.

@@ -8,7 +8,7 @@
 //! `sql`).
 
 use crate::error::Error;
-use crate::key;
+use crate::key::{self, Key};
 use crate::op::{Op, ReadKey, ReadRange, RowChange, RowOp, WriteSet};
 use crate::request::Isolation;
 use crate::row;
@@ -455,7 +455,7 @@ impl Txn {
                 rows,
                 own,
             };
-            let mut last: Option<&Vec<u8>> = None;
+            let mut last: Option<&[u8]> = None;
             loop {
                 if merged.row.is_none() && merged.write.is_none() {
                     break;
@@ -497,7 +497,7 @@ impl Txn {
                     }
                 }
             }
-            seen = last.cloned();
+            seen = last.map(<[u8]>::to_vec);
         }
         self.rest_on(newest);
         if seen.is_some() {
@@ -637,23 +637,23 @@ fn entry<'s>(store: &'s Store, info: &TableInfo, key: &[u8]) -> Option<&'s Entry
 
 /// Two ordered lists as one: the store's keys and the transaction's own.
 struct Merged<'a> {
-    rows: Option<btree_map::Range<'a, Vec<u8>, Entry>>,
+    rows: Option<btree_map::Range<'a, Key, Entry>>,
     own: Option<btree_map::Range<'a, Vec<u8>, Write>>,
-    row: Option<(&'a Vec<u8>, &'a Entry)>,
+    row: Option<(&'a Key, &'a Entry)>,
     write: Option<(&'a Vec<u8>, &'a Write)>,
 }
 
 impl<'a> Merged<'a> {
     #[allow(clippy::type_complexity)]
-    fn next(&mut self) -> Option<(&'a Vec<u8>, Option<&'a Entry>, Option<&'a Write>)> {
+    fn next(&mut self) -> Option<(&'a [u8], Option<&'a Entry>, Option<&'a Write>)> {
         let take_row = match (&self.row, &self.write) {
             (None, None) => return None,
             (Some(_), None) => true,
             (None, Some(_)) => false,
-            (Some((row, _)), Some((write, _))) => row <= write,
+            (Some((row, _)), Some((write, _))) => ***row <= ***write,
         };
         let take_write = match (&self.row, &self.write) {
-            (Some((row, _)), Some((write, _))) => write <= row,
+            (Some((row, _)), Some((write, _))) => ***write <= ***row,
             (None, Some(_)) => true,
             _ => false,
         };
@@ -665,7 +665,7 @@ impl<'a> Merged<'a> {
         if take_write {
             self.write = self.own.as_mut().and_then(Iterator::next);
         }
-        let key = row.map(|(key, _)| key).or(write.map(|(key, _)| key))?;
+        let key = row.map(|(key, _)| &**key).or(write.map(|(key, _)| key.as_slice()))?;
         Some((key, row.map(|(_, entry)| entry), write.map(|(_, write)| write)))
     }
 }
