@@ -122,10 +122,9 @@ impl Store {
         let Op::WriteSet(set) = std::mem::replace(&mut work.op, Op::WriteSet(WriteSet::default())) else {
             unreachable!("the caller looked");
         };
-        if work.stage == Stage::Rows && work.at == 0 {
-            if let Err(error) = self.admit(&set, work.seqno) {
-                work.refuse(error);
-            }
+        let begins = work.stage == Stage::Rows && work.at == 0;
+        if begins && let Err(error) = self.admit(&set, work.seqno) {
+            work.refuse(error);
         }
         while work.stage != Stage::Purge && *budget > 0 {
             let length = match work.stage {
@@ -534,13 +533,12 @@ fn conflict(info: &TableInfo, key: &[u8], read_at: Seqno, winner: Seqno) -> Erro
 /// What else goes into the chain: nothing, unless a planted bug puts there what no node shares with another.
 fn extra(op: &Op) -> Vec<u8> {
     let mut extra = Vec::new();
-    if zoo::on(Bug::HashOrder) {
-        if let Op::WriteSet(set) = op {
-            #[allow(clippy::disallowed_types)]
-            let keys: std::collections::HashSet<&[u8]> =
-                set.rows.iter().map(|row| row.key.as_ref()).collect();
-            keys.iter().for_each(|key| extra.extend_from_slice(key));
-        }
+    if zoo::on(Bug::HashOrder)
+        && let Op::WriteSet(set) = op
+    {
+        #[allow(clippy::disallowed_types)]
+        let keys: std::collections::HashSet<&[u8]> = set.rows.iter().map(|row| row.key.as_ref()).collect();
+        keys.iter().for_each(|key| extra.extend_from_slice(key));
     }
     if zoo::on(Bug::ClockRead) {
         #[allow(clippy::disallowed_methods, clippy::disallowed_types)]

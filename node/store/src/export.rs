@@ -116,7 +116,8 @@ impl Store {
         let from = after.map_or(TableId(0), |(id, _)| id);
         for (id, table) in self.tables.range(from..) {
             let exists = table.exists_at(at);
-            if !(exists && table.changed > since) && !removed_since(table, at, since) {
+            let touched = if exists { table.changed > since } else { removed_since(table, at, since) };
+            if !touched {
                 continue;
             }
             let mut last = after.filter(|(there, _)| there == id).map(|(_, key)| key);
@@ -131,25 +132,24 @@ impl Store {
                     continue;
                 }
                 let Some(version) = entry.at(at) else { continue };
-                match version.body {
-                    Body::Tombstone { purged } if purged > Seqno::ZERO && purged <= at => {
-                        if since > Seqno::ZERO && purged > since {
-                            out.push(row_key(*id, key), None);
+                let forgotten = match version.body {
+                    Body::Tombstone { purged } => (purged > Seqno::ZERO && purged <= at).then_some(purged),
+                    Body::Row(_) => None,
+                };
+                if let Some(purged) = forgotten {
+                    if since > Seqno::ZERO && purged > since {
+                        out.push(row_key(*id, key), None);
+                    }
+                } else if version.seqno > since {
+                    // A tombstone that was purged later was still remembered at `at`.
+                    let then = match &version.body {
+                        Body::Tombstone { .. } => {
+                            &Version { seqno: version.seqno, body: Body::Tombstone { purged: Seqno::ZERO } }
                         }
-                    }
-                    _ if version.seqno > since => {
-                        // A tombstone that was purged later was still remembered at `at`.
-                        let then = match &version.body {
-                            Body::Tombstone { .. } => &Version {
-                                seqno: version.seqno,
-                                body: Body::Tombstone { purged: Seqno::ZERO },
-                            },
-                            Body::Row(_) => version,
-                        };
-                        let value = row_value(then).expect("it was part of the state at that time");
-                        out.push(row_key(*id, key), Some(value));
-                    }
-                    _ => {}
+                        Body::Row(_) => version,
+                    };
+                    let value = row_value(then).expect("it was part of the state at that time");
+                    out.push(row_key(*id, key), Some(value));
                 }
             }
         }

@@ -229,11 +229,11 @@ fn place(
 ) -> Result<Option<(Vec<u8>, Vec<Value>, i64)>, Error> {
     let mut row = row.to_vec();
     let mut given = 0;
-    if let Some(at) = info.def.auto_increment {
-        if row.get(at) == Some(&Value::Null) {
-            let Some(id) = env.next_id(info) else { return Ok(None) };
-            (row[at], given) = (Value::Int(id), id);
-        }
+    if let Some(at) = info.def.auto_increment
+        && row.get(at) == Some(&Value::Null)
+    {
+        let Some(id) = env.next_id(info) else { return Ok(None) };
+        (row[at], given) = (Value::Int(id), id);
     }
     // The key is made from the row, so the row must have the table's shape before.
     row::check(&info.def, &row)?;

@@ -88,6 +88,9 @@ pub struct Scan {
     last: Option<Vec<u8>>,
 }
 
+/// Is shown the key and the bytes of a row, and says whether to go on.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Why a walk came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walk {
@@ -432,7 +435,7 @@ impl Txn {
         store: &Store,
         scan: &mut Scan,
         budget: &mut u32,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        each: &mut Visitor<'_>,
     ) -> Result<Walk, Error> {
         let at = self.at();
         let (lo, empty) = match (&scan.last, &scan.to) {
@@ -490,11 +493,11 @@ impl Txn {
                     }
                     (None, None) => unreachable!("one of the two was there"),
                 };
-                if let Some(row) = row {
-                    if each(key, row).is_break() {
-                        ended = Walk::Stopped;
-                        break;
-                    }
+                if let Some(row) = row
+                    && each(key, row).is_break()
+                {
+                    ended = Walk::Stopped;
+                    break;
                 }
             }
             seen = last.map(<[u8]>::to_vec);

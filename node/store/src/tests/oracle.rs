@@ -106,11 +106,12 @@ impl Oracle {
         // A delete that nobody wrote over within the window is forgotten.
         for key in 0..KEYS {
             let last = self.history.iter().rev().find_map(|(at, wrote)| Some((*at, *wrote.get(&key)?)));
-            if let Some((at, true)) = last {
-                if seqno - at >= WINDOW && !self.forgotten.contains(&(at, key)) {
-                    self.forgotten.push((at, key));
-                    self.horizon = self.horizon.max(at);
-                }
+            if let Some((at, true)) = last
+                && seqno - at >= WINDOW
+                && !self.forgotten.contains(&(at, key))
+            {
+                self.forgotten.push((at, key));
+                self.horizon = self.horizon.max(at);
             }
         }
     }
