@@ -1,0 +1,107 @@
+//! *Yes* is said only after a majority of disks has it and the answering node has applied it.
+//!
+//! Why it must hold: DESIGN law 3. The world owns the disks, so it need not believe a node: it reads the headers of
+//! the log's records out of what became durable and keeps, for each node, which (index, term) its disk would give
+//! back. A later record for an index at or below one that is there takes the place of it and of all above it.
+//! A seqno's index is the one at which any node was first seen to have applied it: entries are applied whole, so
+//! that index is an upper bound, and the check asks only for what is at or below the answering node's position.
+//! Where the book cannot be exact it is generous: what a crash may have kept counts as kept, and a disk that was
+//! emptied counts with what it had, since it did have it when the answer was earned.
+
+use plait_base::disk::{File, Op};
+use plait_base::{Bytes, Slot};
+use std::collections::BTreeMap;
+
+/// As the log's format 1 has them (node/consensus/src/wal/record.rs).
+const MAGIC: &[u8; 4] = b"prec";
+const HEADER_BYTES: usize = 64;
+const ENTRY: u8 = 1;
+const BASE: u8 = 4;
+
+#[derive(Debug, Default)]
+pub struct Acks {
+    disks: [DiskLog; 3],
+    /// seqno → the lowest applied index at which some node was seen to have it
+    index_of: BTreeMap<u64, u64>,
+    pub checked: u64,
+}
+
+/// What a node's disk would give back of the log.
+#[derive(Debug, Default)]
+struct DiskLog {
+    /// Everything up to here is in a snapshot or was cut.
+    base: u64,
+    /// index → term
+    entries: BTreeMap<u64, u64>,
+}
+
+/// The records that a write carries: (kind, index, term).
+fn records(bytes: &Bytes) -> impl Iterator<Item = (u8, u64, u64)> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let header = bytes.get(at..at + HEADER_BYTES)?;
+            if &header[..4] != MAGIC {
+                // The head of a segment, or the zeros of a repair: records lie at multiples of eight.
+                at += 8;
+                continue;
+            }
+            let number = |from: usize| u64::from_le_bytes(header[from..from + 8].try_into().expect("eight bytes"));
+            let length = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
+            at += HEADER_BYTES + length.next_multiple_of(8);
+            return Some((header[4], number(32), number(40)));
+        }
+    })
+}
+
+impl Acks {
+    /// An operation of this node became durable.
+    pub fn durable(&mut self, slot: Slot, op: &Op) {
+        let log = &mut self.disks[slot.at()];
+        let Op::Write { file: File::Segment(_), bytes, .. } = op else { return };
+        for (kind, index, term) in records(bytes) {
+            match kind {
+                ENTRY => {
+                    if log.entries.last_key_value().is_some_and(|(last, _)| *last >= index) {
+                        log.entries.split_off(&index);
+                    }
+                    log.entries.insert(index, term);
+                }
+                BASE => {
+                    log.base = index;
+                    log.entries = log.entries.split_off(&(index + 1));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// This node was seen to have applied up to here.
+    pub fn applied(&mut self, seqno: u64, index: u64) {
+        let known = self.index_of.entry(seqno).or_insert(index);
+        *known = (*known).min(index);
+    }
+
+    /// `slot` says *yes* to a transaction at `seqno`, while it has applied `applied_seqno` at `applied_index`.
+    pub fn yes(&mut self, slot: Slot, seqno: u64, applied_seqno: u64, applied_index: u64) -> Result<(), String> {
+        if applied_seqno < seqno {
+            return Err(format!("{slot} says yes to seqno {seqno} and has itself applied only {applied_seqno}"));
+        }
+        // The newest position known to contain it, if not the node's own: never above what the node has applied.
+        let index = self.index_of.range(seqno..).next().map_or(applied_index, |(_, i)| (*i).min(applied_index));
+        let terms: Vec<Option<u64>> = self.disks.iter().map(|d| d.entries.get(&index).copied()).collect();
+        let snapshots = self.disks.iter().filter(|disk| disk.base >= index).count();
+        let alike = |term: &Option<u64>| terms.iter().filter(|t| t.is_some() && *t == term).count();
+        let has = snapshots + terms.iter().map(alike).max().unwrap_or(0);
+        self.checked += 1;
+        if has < 2 {
+            return Err(format!(
+                "{slot} says yes to seqno {seqno} at index {index}, which {has} of three disks have for sure: terms {terms:?}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

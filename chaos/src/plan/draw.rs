@@ -1,0 +1,179 @@
+//! From a seed to a plan: the swarm.
+//!
+//! Intuition: a test that always mixes all faults never sees what happens when only two of them meet. Each seed
+//! enables a few kinds and a few workloads, so that over many seeds each pair gets its turn alone (Groce et al.,
+//! "Swarm testing", 2012).
+//! Faults come in three storms with calm between, so that a run shows both what happens while things break and
+//! that it recovers.
+
+use super::*;
+use crate::workload;
+use plait_base::Draws;
+
+pub const PROFILES: [&str; 2] = ["swarm-std", "calm"];
+
+/// Begin and end of each storm, in ms.
+const STORMS_MS: [(u64, u64); 3] = [(2500, 8500), (11_000, 17_000), (20_000, 26_500)];
+/// How many kinds of fault a seed enables.
+const KINDS: (u64, u64) = (4, 7);
+/// How many faults strike in one storm.
+const FAULTS_A_STORM: (u64, u64) = (4, 5);
+
+/// The plan of a seed. `None` if there is no such profile.
+pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
+    let faults = match profile {
+        "swarm-std" => faults(seed),
+        "calm" => Vec::new(),
+        _ => return None,
+    };
+    let mut d = Draws::new(seed, "plan", 0);
+    let clock = |slot: u64| {
+        let mut d = Draws::new(seed, "plan.clock", slot);
+        // Half of all clocks run at the edge of what is promised, for that is where a bound shows.
+        let rate_ppm = match d.below(4) {
+            0 => 10_000,
+            1 => -10_000,
+            _ => d.between(0, 20_000) as i64 - 10_000,
+        };
+        ClockPlan { mono_ms: d.between(1, 10_000_000), rate_ppm, wall_us: d.between(0, 4_000_000) as i64 - 2_000_000 }
+    };
+    Some(Plan {
+        schema: SCHEMA.to_owned(),
+        seed,
+        profile: profile.to_owned(),
+        bug: None,
+        span_ms: 30_000,
+        net: NetPlan {
+            delay_us: *d.pick(&[60, 150, 400, 1000]),
+            jitter_us: *d.pick(&[20, 100, 500, 2000]),
+            ns_per_byte: *d.pick(&[1, 8, 80]),
+            client_delay_us: *d.pick(&[50, 200]),
+            connect_us: *d.pick(&[2000, 20_000]),
+        },
+        disk: DiskPlan {
+            sync_us: *d.pick(&[100, 300, 1500]),
+            sync_jitter_us: *d.pick(&[50, 500, 3000]),
+            kv_us: *d.pick(&[300, 5000]),
+        },
+        clocks: [clock(1), clock(2), clock(3)],
+        limits: LimitsPlan {
+            lease_ms: 300,
+            lease_lag_max: *d.pick(&[8192, 64]),
+            commit_timeout_ms: 3000,
+            stable_timeout_ms: 2000,
+            entry_bytes_max: *d.pick(&[1 << 20, 2000]),
+            checkpoint_log_bytes: *d.pick(&[16 << 10, 48 << 10, 128 << 10]),
+            segment_bytes: *d.pick(&[16 << 10, 64 << 10]),
+            chunk_bytes: *d.pick(&[1 << 10, 8 << 10, 256 << 10]),
+            step_work_max: *d.pick(&[1024, 16]),
+            id_block: *d.pick(&[4, 30, 1000]),
+            tombstone_seqnos_max: *d.pick(&[1_000_000, 200, 40]),
+        },
+        proof_per_mille: *d.pick(&[1000, 500, 0]),
+        loads: loads(seed),
+        faults,
+    })
+}
+
+fn loads(seed: u64) -> Vec<LoadPlan> {
+    let mut d = Draws::new(seed, "plan.loads", 0);
+    let mut kinds: Vec<&str> = workload::NAMES.iter().copied().filter(|n| *n != "audit").collect();
+    let wanted = d.between(2, 3) as usize;
+    while kinds.len() > wanted {
+        kinds.remove(d.below(kinds.len() as u64) as usize);
+    }
+    let clients_in_all = *d.pick(&[6, 8, 10]) as u32;
+    let each = clients_in_all / wanted as u32;
+    let mut loads: Vec<LoadPlan> = kinds
+        .into_iter()
+        .map(|kind| {
+            let mut d = Draws::new(seed, "plan.load", plait_base::draw::stream(kind));
+            LoadPlan {
+                kind: kind.to_owned(),
+                clients: each,
+                keys: *d.pick(&[2, 4, 8]) as u32,
+                pause_us: 25_000 * u64::from(clients_in_all),
+                think_us: *d.pick(&[500, 3000, 12_000]),
+                script_per_mille: *d.pick(&[200, 500, 900]),
+                read_per_mille: *d.pick(&[200, 350]),
+                roam_per_mille: *d.pick(&[50, 500]),
+            }
+        })
+        .collect();
+    loads.push(LoadPlan {
+        kind: "audit".to_owned(),
+        clients: 1,
+        keys: 1,
+        pause_us: 120_000,
+        think_us: 1000,
+        script_per_mille: 1000,
+        read_per_mille: 1000,
+        roam_per_mille: 1000,
+    });
+    loads
+}
+
+fn faults(seed: u64) -> Vec<Fault> {
+    let mut d = Draws::new(seed, "plan.kinds", 0);
+    let mut kinds: Vec<usize> = (0..FaultKind::NAMES.len()).collect();
+    let wanted = d.between(KINDS.0, KINDS.1) as usize;
+    while kinds.len() > wanted {
+        kinds.remove(d.below(kinds.len() as u64) as usize);
+    }
+    let mut faults = Vec::new();
+    for (storm, (from, to)) in STORMS_MS.iter().enumerate() {
+        let count = Draws::new(seed, "plan.storm", storm as u64).between(FAULTS_A_STORM.0, FAULTS_A_STORM.1);
+        for i in 0..count {
+            let id = faults.len() as u32;
+            let mut d = Draws::new(seed, "plan.fault", (storm as u64) << 8 | i);
+            // Each kind that is enabled strikes at least once, where there are enough faults for it.
+            let kind = match kinds.get(id as usize) {
+                Some(kind) => *kind,
+                None => *d.pick(&kinds),
+            };
+            let at_ms = d.between(*from, *to - 500);
+            let long = d.between(100, 2500);
+            let kind = one(kind, &mut d);
+            faults.push(Fault { id, at_ms, until_ms: (at_ms + long).min(*to), kind });
+        }
+    }
+    faults.sort_by_key(|f| (f.at_ms, f.id));
+    faults
+}
+
+fn one(kind: usize, d: &mut Draws) -> FaultKind {
+    use FaultKind::*;
+    let node = d.between(1, 3) as u8;
+    let other = (node - 1 + d.between(1, 2) as u8) % 3 + 1;
+    let points = [Point::Send, Point::Persist, Point::Persisted, Point::Reply, Point::Checkpoint];
+    match kind {
+        0 => Partition { node },
+        1 => Cut { a: node, b: other },
+        2 => OneWay { from: node, to: other },
+        3 => Clog { from: node, to: other },
+        4 => {
+            let delay_us = *d.pick(&[5000, 40_000, 150_000]);
+            Slow { from: node, to: other, delay_us, jitter_us: *d.pick(&[1000, 50_000]) }
+        }
+        5 => Loss { per_mille: *d.pick(&[10, 50, 200]) },
+        6 => Duplicate { per_mille: *d.pick(&[20, 200]), later_us: *d.pick(&[1000, 100_000]) },
+        7 => Reorder { per_mille: *d.pick(&[20, 200]), by_us: *d.pick(&[2000, 30_000]) },
+        8 => Kill { node },
+        9 => Crash { node },
+        10 => Torn { node },
+        11 => CrashOn { node, point: *d.pick(&points), nth: d.between(1, 20) as u32 },
+        12 => KillAll {},
+        13 => PowerOff {},
+        14 => Pause { node },
+        15 => SlowCpu { node, step_us: *d.pick(&[500, 5000, 30_000]) },
+        16 => SyncError { node },
+        17 => SlowDisk { node, sync_us: *d.pick(&[8000, 60_000, 300_000]) },
+        18 => Wipe { node },
+        19 => Rot { node },
+        20 => KvError { node },
+        21 => KvRot { node },
+        22 => ClockRate { node, ppm: *d.pick(&[10_000, -10_000, 0]) },
+        23 => WallJump { node, by_us: *d.pick(&[3_600_000_000, -3_600_000_000, 1_500_000, -1_500_000]) },
+        _ => unreachable!("there are {} kinds of fault", FaultKind::NAMES.len()),
+    }
+}

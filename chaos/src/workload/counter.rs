@@ -1,0 +1,126 @@
+//! Counter: increments, blind and by read-modify-write; reads are never stale, and no increment is lost.
+
+use super::*;
+use crate::invariant::count::Count;
+use crate::invariant::ledger;
+
+const TABLE: &str = "counters";
+
+pub struct Counter {
+    plan: LoadPlan,
+    counts: Vec<Count>,
+}
+
+pub struct Op {
+    key: usize,
+    kind: Kind,
+    /// What a read of this transaction must see at least.
+    floor: i64,
+    counted: bool,
+}
+
+enum Kind {
+    Read,
+    /// `n = n + 1`, without looking.
+    Add,
+    /// Reads, then writes what it read plus one.
+    Rewrite { lock: bool },
+}
+
+impl Counter {
+    pub fn new(plan: LoadPlan) -> Counter {
+        let counts = vec![Count::default(); plan.keys.max(1) as usize];
+        Counter { plan, counts }
+    }
+
+    fn read(&mut self, op: &Op, value: Option<i64>, slot: Slot, judge: &mut Judge) {
+        let found = match value {
+            Some(value) => self.counts[op.key].read(op.floor, value),
+            None => Err("the counter is gone".to_owned()),
+        };
+        if let Err(why) = found {
+            judge.broken("count", format!("counter {} on {slot}: {why}", op.key));
+        }
+    }
+}
+
+impl Workload for Counter {
+    type Op = Op;
+
+    fn tables(&self) -> Vec<TableDef> {
+        vec![int_table(TABLE, &["id", "n"], 1)]
+    }
+
+    fn rows(&self) -> Vec<Step> {
+        (0..self.counts.len() as i64).map(|id| put(TABLE, &[id, 0])).collect()
+    }
+
+    fn next(&mut self, _at: At, _judge: &Judge, draws: &mut Draws) -> Task<Op> {
+        let key = draws.below(self.counts.len() as u64) as usize;
+        let (isolation, lock) = strict(draws);
+        let (form, kind) = if draws.chance(self.plan.read_per_mille) {
+            (*draws.pick(&[Form::Auto, Form::Script(isolation)]), Kind::Read)
+        } else if draws.chance(self.plan.script_per_mille) {
+            (*draws.pick(&[Form::Auto, Form::Script(isolation), Form::Script(Isolation::ReadCommitted)]), Kind::Add)
+        } else {
+            (Form::Session(isolation), Kind::Rewrite { lock })
+        };
+        let writes = !matches!(kind, Kind::Read);
+        Task { form, writes, op: Op { key, kind, floor: 0, counted: false } }
+    }
+
+    fn begun(&mut self, op: &mut Op, _judge: &Judge) {
+        op.floor = self.counts[op.key].floor();
+        if !matches!(op.kind, Kind::Read) {
+            self.counts[op.key].begin();
+            op.counted = true;
+        }
+    }
+
+    fn run(&mut self, op: &mut Op, stage: u32, last: &[StepResult], run: &mut Run) -> Next {
+        let id = op.key as i64;
+        match (&op.kind, stage) {
+            (Kind::Read, _) => Next::Run(vec![get(TABLE, &[id], false)]),
+            (Kind::Add, _) => Next::Run(vec![
+                set(TABLE, &[id], "n", Change::Add(1)),
+                ledger::row(run.at.op, run.at.client),
+            ]),
+            (Kind::Rewrite { lock }, 0) => Next::Run(vec![get(TABLE, &[id], *lock)]),
+            (Kind::Rewrite { .. }, 1) => {
+                let value = column(last, 0, 1).first().copied();
+                self.read(op, value, run.at.slot, run.judge);
+                let next = Value::Int(value.unwrap_or(0) + 1);
+                Next::Run(vec![
+                    set(TABLE, &[id], "n", Change::To(next)),
+                    ledger::row(run.at.op, run.at.client),
+                ])
+            }
+            (Kind::Rewrite { .. }, _) => Next::Commit,
+        }
+    }
+
+    fn done(&mut self, op: Op, end: &End, judge: &mut Judge) {
+        defect(end, judge);
+        match (&op.kind, end.outcome) {
+            (Kind::Read, Outcome::Yes) => {
+                self.read(&op, column(end.results, 0, 1).first().copied(), end.at.slot, judge);
+            }
+            (Kind::Read, _) => {}
+            (_, Outcome::Yes) => self.counts[op.key].acknowledged(),
+            (_, Outcome::No) if op.counted => self.counts[op.key].refused(),
+            _ => {}
+        }
+    }
+
+    fn last_read(&self) -> Vec<Step> {
+        vec![scan(TABLE, &[], &[], false)]
+    }
+
+    fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge) {
+        let values = column(results, 0, 1);
+        for key in 0..self.counts.len() {
+            let op = Op { key, kind: Kind::Read, floor: self.counts[key].floor(), counted: false };
+            self.read(&op, values.get(key).copied(), slot, judge);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What clients do, and what they check in the answers.
+//!
+//! A workload says which tables there are, what a client's next transaction is, step by step, and what its answers
+//! must show. It knows nothing of nodes, tickets or time-outs; the world's clients carry its requests and tell it
+//! how each transaction ended: yes, no or unknown.
+//! Invariant: a workload draws only from the generator it is handed, so a plan has one history.
+
+pub mod audit;
+pub mod bank;
+pub mod counter;
+pub mod ids;
+pub mod register;
+pub mod skew;
+
+use crate::invariant::Judge;
+use crate::plan::LoadPlan;
+use plait_base::{Draws, Outcome, Slot};
+use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
+
+pub const NAMES: [&str; 6] = ["bank", "counter", "ids", "register", "skew", "audit"];
+
+/// How a transaction travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One request: begin, steps, commit.
+    Script(Isolation),
+    /// Steps outside a transaction: a transaction of their own, which the node may try again.
+    Auto,
+    /// Begin, statements with pauses between them, commit.
+    Session(Isolation),
+}
+
+/// Who is about to do something, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct At {
+    /// Number of the transaction: its row in the ledger, and the unique value that it writes.
+    pub op: u64,
+    /// Number of the client in the whole run.
+    pub client: u32,
+    pub slot: Slot,
+}
+
+/// A transaction that begins.
+pub struct Task<Op> {
+    pub form: Form,
+    /// Whether it means to write; then it carries its ledger row.
+    pub writes: bool,
+    pub op: Op,
+}
+
+/// What a transaction does next.
+pub enum Next {
+    Run(Vec<Step>),
+    Commit,
+    Rollback,
+}
+
+/// How a transaction ended.
+pub struct End<'a> {
+    pub at: At,
+    pub outcome: Outcome,
+    /// Of the last request, if it succeeded.
+    pub results: &'a [StepResult],
+    pub error: Option<&'a Error>,
+    /// When its first statement reached the node.
+    pub begun_ns: u64,
+}
+
+pub trait Workload {
+    type Op;
+    fn tables(&self) -> Vec<TableDef>;
+    /// Rows that are there before the first transaction.
+    fn rows(&self) -> Vec<Step>;
+    fn next(&mut self, at: At, judge: &Judge, draws: &mut Draws) -> Task<Self::Op>;
+    /// The transaction's first statement has reached a node: it sees at least what was answered before now.
+    fn begun(&mut self, _op: &mut Self::Op, _judge: &Judge) {}
+    /// The statements of stage `stage`; `last` are the results of the stage before, and `begun_ns` is when the
+    /// first statement reached the node.
+    fn run(&mut self, op: &mut Self::Op, stage: u32, last: &[StepResult], run: &mut Run) -> Next;
+    fn done(&mut self, op: Self::Op, end: &End, judge: &mut Judge);
+    /// What is read on each node when all is over.
+    fn last_read(&self) -> Vec<Step>;
+    /// Judges that read.
+    fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge);
+}
+
+/// What a running transaction may use.
+pub struct Run<'a> {
+    pub at: At,
+    /// Whether all its statements travel as one request.
+    pub script: bool,
+    /// When its first statement reached the node; of no meaning before.
+    pub begun_ns: u64,
+    pub judge: &'a mut Judge,
+    pub draws: &'a mut Draws,
+}
+
+/// A workload with the transactions of its clients.
+struct Driver<W: Workload> {
+    workload: W,
+    ops: Vec<Option<W::Op>>,
+}
+
+/// A workload, whichever; clients are numbered from 0 within it.
+pub trait Load {
+    fn tables(&self) -> Vec<TableDef>;
+    fn rows(&self) -> Vec<Step>;
+    fn start(&mut self, client: usize, at: At, judge: &Judge, draws: &mut Draws) -> (Form, bool);
+    fn begun(&mut self, client: usize, judge: &Judge);
+    fn run(&mut self, client: usize, stage: u32, last: &[StepResult], run: &mut Run) -> Next;
+    fn done(&mut self, client: usize, end: &End, judge: &mut Judge);
+    fn last_read(&self) -> Vec<Step>;
+    fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge);
+}
+
+impl<W: Workload> Load for Driver<W> {
+    fn tables(&self) -> Vec<TableDef> {
+        self.workload.tables()
+    }
+
+    fn rows(&self) -> Vec<Step> {
+        self.workload.rows()
+    }
+
+    fn start(&mut self, client: usize, at: At, judge: &Judge, draws: &mut Draws) -> (Form, bool) {
+        let task = self.workload.next(at, judge, draws);
+        self.ops[client] = Some(task.op);
+        (task.form, task.writes)
+    }
+
+    fn begun(&mut self, client: usize, judge: &Judge) {
+        self.workload.begun(self.ops[client].as_mut().expect("a transaction is under way"), judge);
+    }
+
+    fn run(&mut self, client: usize, stage: u32, last: &[StepResult], run: &mut Run) -> Next {
+        self.workload.run(self.ops[client].as_mut().expect("a transaction is under way"), stage, last, run)
+    }
+
+    fn done(&mut self, client: usize, end: &End, judge: &mut Judge) {
+        self.workload.done(self.ops[client].take().expect("a transaction is under way"), end, judge);
+    }
+
+    fn last_read(&self) -> Vec<Step> {
+        self.workload.last_read()
+    }
+
+    fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge) {
+        self.workload.last_check(slot, results, judge);
+    }
+}
+
+/// The workload that a plan names; the name was checked when the plan was.
+pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
+    fn drive<W: Workload + 'static>(plan: &LoadPlan, workload: W) -> Box<dyn Load> {
+        Box::new(Driver { workload, ops: (0..plan.clients).map(|_| None).collect() })
+    }
+    match plan.kind.as_str() {
+        "bank" => drive(plan, bank::Bank::new(plan.clone())),
+        "counter" => drive(plan, counter::Counter::new(plan.clone())),
+        "ids" => drive(plan, ids::IdsLoad::new(plan.clone())),
+        "register" => drive(plan, register::Register::new(plan.clone())),
+        "skew" => drive(plan, skew::Skew::new(plan.clone())),
+        "audit" => drive(plan, audit::Audit),
+        other => unreachable!("no workload is called '{other}'"),
+    }
+}
+
+// What all workloads are written with.
+
+fn int_table(name: &str, columns: &[&str], primary: usize) -> TableDef {
+    let column = |name: &&str| Column {
+        name: (*name).to_owned(),
+        kind: ColumnType::Int { bits: 64 },
+        nullable: false,
+        default: None,
+    };
+    TableDef {
+        name: name.to_owned(),
+        columns: columns.iter().map(column).collect(),
+        primary: (0..primary).collect(),
+        auto_increment: None,
+        if_not_exists: true,
+    }
+}
+
+fn key(parts: &[i64]) -> Vec<Value> {
+    parts.iter().copied().map(Value::Int).collect()
+}
+
+fn put(table: &str, row: &[i64]) -> Step {
+    Step::Put { table: table.to_owned(), row: key(row) }
+}
+
+fn get(table: &str, at: &[i64], lock: bool) -> Step {
+    Step::Get { table: table.to_owned(), key: key(at), lock }
+}
+
+/// A bound on what one scan may give, above what any run can fill.
+const SCAN_MAX: u64 = 1_000_000;
+
+fn scan(table: &str, from: &[i64], to: &[i64], lock: bool) -> Step {
+    Step::Scan { table: table.to_owned(), from: key(from), to: key(to), limit: SCAN_MAX, lock }
+}
+
+fn set(table: &str, at: &[i64], column: &str, change: Change) -> Step {
+    Step::Update { table: table.to_owned(), key: key(at), set: vec![(column.to_owned(), change)] }
+}
+
+/// The rows of the `n`-th result, as integers; empty where there are none.
+fn ints(results: &[StepResult], n: usize) -> Vec<Vec<i64>> {
+    match results.get(n) {
+        Some(StepResult::Rows(rows)) => rows
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|v| if let Value::Int(i) = v { *i } else { i64::MIN }).collect())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// One column of the `n`-th result.
+fn column(results: &[StepResult], n: usize, column: usize) -> Vec<i64> {
+    ints(results, n).into_iter().filter_map(|row| row.get(column).copied()).collect()
+}
+
+/// An error that no client may meet, whatever goes wrong around it: a defect.
+pub fn unexpected(error: &Error) -> bool {
+    !(error.retry() || matches!(error, Error::Unknown { .. }))
+}
+
+fn defect(end: &End, judge: &mut Judge) {
+    if let Some(error) = end.error.filter(|e| unexpected(e)) {
+        judge.broken("defect", format!("transaction {} on {}: {error}", end.at.op, end.at.slot));
+    }
+}
+
+/// How strict a transaction is that reads before it writes, and whether it locks: each of these must do.
+fn strict(draws: &mut Draws) -> (Isolation, bool) {
+    *draws.pick(&[
+        (Isolation::RepeatableRead, false),
+        (Isolation::RepeatableRead, true),
+        (Isolation::Serializable, false),
+    ])
+}

@@ -1,0 +1,599 @@
+//! Clients: they carry a workload's transactions to the nodes, with latency and pauses, and say how each ended.
+//!
+//! A transaction ends *yes* when its last request was answered so; *no* when it was refused, or when its connection
+//! broke before a request that could commit had reached the node; *unknown* otherwise. A client never takes
+//! *unknown* for *no*, and never tries an unknown transaction again.
+//! For the judge a request begins when the node takes it, and ends when the node answers; what the way to the
+//! client adds is the client's own affair, and would only make promises weaker.
+
+use super::story::Level;
+use super::{Happening, MS, World};
+use crate::invariant::{Look, ledger, live};
+use crate::plan::Plan;
+use crate::workload::{At, End, Form, Next, Run};
+use plait_base::{Draws, Outcome, Slot};
+use plait_replica::{Input, Request, SessionId, State, Ticket};
+use plait_store::{self as store, Error, Isolation, Reply, StepResult};
+
+pub(super) struct Client {
+    load: usize,
+    /// Its number within its load.
+    local: usize,
+    home: Slot,
+    at: Slot,
+    /// A session belongs to one life of one node.
+    session: Option<(SessionId, u32)>,
+    running: Option<Running>,
+    draws: Draws,
+    idle: bool,
+}
+
+struct Running {
+    at: At,
+    form: Form,
+    writes: bool,
+    stage: Stage,
+    /// When the first statement reached the node; `u64::MAX`: it has not.
+    begun_ns: u64,
+    asked_ns: u64,
+    waiting: Option<Ticket>,
+    arrived: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// One request is all.
+    Whole,
+    Begin,
+    Statement(u32),
+    Commit,
+    Rollback,
+}
+
+/// A request on its way to a node.
+pub(super) struct Ask {
+    client: usize,
+    slot: Slot,
+    life: u32,
+    ticket: Ticket,
+    session: SessionId,
+    request: store::Request,
+}
+
+/// Who makes the tables at first and reads everything at last.
+pub(super) struct Clerk {
+    stage: usize,
+    session: Option<(SessionId, Slot, u32)>,
+    waiting: Option<(Ticket, Slot, u64)>,
+    /// The transaction of the last writes.
+    op: Option<u64>,
+    begun_ns: u64,
+    ready: bool,
+}
+
+impl Clerk {
+    pub(super) fn new() -> Clerk {
+        Clerk { stage: 0, session: None, waiting: None, op: None, begun_ns: 0, ready: false }
+    }
+}
+
+/// A ticket's low part names its client; this is the clerk.
+const CLERK: usize = 0xfff;
+/// A client that waited so long for one answer gives up: the outcome is then unknown.
+const PATIENCE_NS: u64 = 9_000 * MS;
+/// The tables must be there by then, or the run shows nothing.
+const SET_UP_NS_MAX: u64 = 12_000 * MS;
+
+pub(super) fn all(plan: &Plan) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for (load, of) in plan.loads.iter().enumerate() {
+        for local in 0..of.clients as usize {
+            let number = clients.len() as u64;
+            let mut draws = Draws::new(plan.seed, &format!("client.{}", of.kind), local as u64);
+            let home = Slot::ALL[(number as usize + draws.below(3) as usize) % 3];
+            clients.push(Client { load, local, home, at: home, session: None, running: None, draws, idle: false });
+        }
+    }
+    clients
+}
+
+fn client_of(ticket: Ticket) -> usize {
+    (ticket.0 & 0xfff) as usize
+}
+
+impl World {
+    fn ticket(&mut self, client: usize) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets << 12 | client as u64)
+    }
+
+    fn new_session(&mut self) -> SessionId {
+        self.sessions += 1;
+        SessionId(self.sessions)
+    }
+
+    // ---- a client's transaction
+
+    pub(super) fn wake(&mut self, c: usize) {
+        if self.clients[c].running.is_some() {
+            return;
+        }
+        if self.ending {
+            self.clients[c].idle = true;
+            return;
+        }
+        let plan = &self.plan.loads[self.clients[c].load];
+        let roam = plan.roam_per_mille;
+        let client = &mut self.clients[c];
+        if client.draws.chance(roam) {
+            client.at = Slot::ALL[client.draws.below(3) as usize];
+        } else if client.draws.chance(300) {
+            client.at = client.home;
+        }
+        // Whoever cannot connect tries the next node at once.
+        let Some(slot) = (0..3).map(|i| Slot::ALL[(client.at.at() + i) % 3]).find(|s| self.hosts[s.at()].runs()) else {
+            return self.after(50 * MS, Happening::Wake { client: c });
+        };
+        if slot != client.at {
+            client.at = slot;
+            self.leave_session(c);
+        }
+        let at = At { op: self.judge.ledger.begin(), client: c as u32, slot };
+        let client = &mut self.clients[c];
+        let (form, writes) = self.loads[client.load].start(client.local, at, &self.judge, &mut client.draws);
+        if writes {
+            self.judge.ledger.writes(at.op);
+        }
+        let stage = if matches!(form, Form::Session(_)) { Stage::Begin } else { Stage::Whole };
+        let running = Running {
+            at,
+            form,
+            writes,
+            stage,
+            begun_ns: u64::MAX,
+            asked_ns: self.now_ns,
+            waiting: None,
+            arrived: false,
+        };
+        self.clients[c].running = Some(running);
+        let request = match form {
+            Form::Session(isolation) => store::Request::Begin { isolation },
+            Form::Script(isolation) => match self.next_of(c, 0, &[]) {
+                Next::Run(steps) => store::Request::Script { isolation, steps },
+                _ => unreachable!("a script has steps"),
+            },
+            Form::Auto => match self.next_of(c, 0, &[]) {
+                Next::Run(steps) => store::Request::Run(steps),
+                _ => unreachable!("a statement has steps"),
+            },
+        };
+        self.request(c, request, 0);
+    }
+
+    fn next_of(&mut self, c: usize, stage: u32, last: &[StepResult]) -> Next {
+        let client = &mut self.clients[c];
+        let running = client.running.as_ref().expect("a transaction is under way");
+        let mut run = Run {
+            at: running.at,
+            script: !matches!(running.form, Form::Session(_)),
+            begun_ns: running.begun_ns,
+            judge: &mut self.judge,
+            draws: &mut client.draws,
+        };
+        self.loads[client.load].run(client.local, stage, last, &mut run)
+    }
+
+    /// Sends a request after a pause of `think_ns`.
+    fn request(&mut self, c: usize, request: store::Request, think_ns: u64) {
+        let ticket = self.ticket(c);
+        let slot = self.clients[c].running.as_ref().expect("a transaction is under way").at.slot;
+        let life = self.hosts[slot.at()].life;
+        let session = match self.clients[c].session {
+            Some((session, of)) if of == life => session,
+            _ => {
+                let session = self.new_session();
+                self.clients[c].session = Some((session, life));
+                session
+            }
+        };
+        let running = self.clients[c].running.as_mut().expect("a transaction is under way");
+        running.waiting = Some(ticket);
+        running.arrived = false;
+        running.asked_ns = self.now_ns + think_ns;
+        let delay_ns = self.plan.net.client_delay_us * 1000;
+        let ask = Ask { client: c, slot, life, ticket, session, request };
+        self.after(think_ns + delay_ns, Happening::Ask(Box::new(ask)));
+    }
+
+    /// A request comes to the node's door.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        let Ask { client, slot, life, ticket, session, request } = ask;
+        let host = &self.hosts[slot.at()];
+        if !host.runs() || host.life != life {
+            return match client {
+                CLERK => self.clerk_again(),
+                c if self.waits(c, ticket) => self.broken(c),
+                _ => {}
+            };
+        }
+        if client != CLERK && !self.waits(client, ticket) {
+            return;
+        }
+        self.input(slot, Input::Request { ticket, session, request: Request::Store(request) });
+    }
+
+    fn waits(&self, c: usize, ticket: Ticket) -> bool {
+        self.clients[c].running.as_ref().is_some_and(|r| r.waiting == Some(ticket))
+    }
+
+    /// The node takes a request in.
+    pub(super) fn asked(&mut self, _slot: Slot, ticket: Ticket) {
+        let c = client_of(ticket);
+        if c == CLERK {
+            self.clerk.begun_ns = self.now_ns;
+            return;
+        }
+        if !self.waits(c, ticket) {
+            return;
+        }
+        let now_ns = self.now_ns;
+        let client = &mut self.clients[c];
+        let running = client.running.as_mut().expect("it waits");
+        running.arrived = true;
+        if matches!(running.stage, Stage::Whole | Stage::Statement(0)) {
+            running.begun_ns = now_ns;
+            self.loads[client.load].begun(client.local, &self.judge);
+        }
+    }
+
+    pub(super) fn replied(&mut self, slot: Slot, ticket: Ticket, reply: Result<Reply, Error>) {
+        if let Ok(Reply { seqno: Some(seqno), .. }) = &reply
+            && let Some(look) = self.look_at(slot)
+        {
+            let applied = self.ordered[slot.at()];
+            let index = look.status.applied_index;
+            let found = self.judge.acks.yes(slot, seqno.0, applied, index);
+            if let Err(why) = found {
+                self.judge.broken("ack", why);
+            }
+        }
+        let c = client_of(ticket);
+        if c == CLERK {
+            return self.clerk_replied(slot, ticket, reply);
+        }
+        if !self.waits(c, ticket) {
+            return;
+        }
+        let running = self.clients[c].running.as_mut().expect("it waits");
+        running.waiting = None;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                if !matches!(running.stage, Stage::Whole) {
+                    // Whether or not the node rolled back, this client begins anew.
+                    self.leave_session(c);
+                }
+                return self.end(c, error.outcome(), &[], Some(&error));
+            }
+        };
+        let stage = running.stage;
+        let next = match stage {
+            Stage::Whole | Stage::Commit => return self.end(c, Outcome::Yes, &reply.results, None),
+            Stage::Rollback => return self.end(c, Outcome::No, &[], None),
+            Stage::Begin => self.next_of(c, 0, &[]),
+            Stage::Statement(n) => self.next_of(c, n + 1, &reply.results),
+        };
+        let (stage, request) = match (next, stage) {
+            (Next::Run(steps), Stage::Begin) => (Stage::Statement(0), store::Request::Run(steps)),
+            (Next::Run(steps), Stage::Statement(n)) => (Stage::Statement(n + 1), store::Request::Run(steps)),
+            (Next::Commit, _) => (Stage::Commit, store::Request::Commit),
+            (Next::Rollback, _) => (Stage::Rollback, store::Request::Rollback),
+            (Next::Run(_), _) => unreachable!("other stages have returned"),
+        };
+        let client = &mut self.clients[c];
+        client.running.as_mut().expect("it waits").stage = stage;
+        let think_ns = client.draws.below(self.plan.loads[client.load].think_us * 2000);
+        self.request(c, request, think_ns);
+    }
+
+    /// The client's session is over: the node rolls back what was open.
+    fn leave_session(&mut self, c: usize) {
+        let slot = self.clients[c].running.as_ref().map_or(self.clients[c].at, |r| r.at.slot);
+        if let Some((session, life)) = self.clients[c].session.take()
+            && self.hosts[slot.at()].life == life
+        {
+            self.input(slot, Input::Closed { session });
+        }
+    }
+
+    pub(super) fn hung_up(&mut self, _slot: Slot, session: SessionId) {
+        let Some(c) = self.clients.iter().position(|c| c.session.is_some_and(|(s, _)| s == session)) else { return };
+        self.clients[c].session = None;
+        if self.clients[c].running.as_ref().is_some_and(|r| r.waiting.is_some()) {
+            self.broken(c);
+        }
+    }
+
+    /// The connection broke with a request under way.
+    fn broken(&mut self, c: usize) {
+        let running = self.clients[c].running.as_mut().expect("a request is under way");
+        let could_commit = running.writes && matches!(running.stage, Stage::Whole | Stage::Commit);
+        let outcome = if could_commit && running.arrived { Outcome::Unknown } else { Outcome::No };
+        running.waiting = None;
+        self.clients[c].session = None;
+        self.end(c, outcome, &[], None);
+    }
+
+    /// A process is gone, and with it its connections.
+    pub(super) fn break_clients(&mut self, slot: Slot) {
+        for c in 0..self.clients.len() {
+            let client = &mut self.clients[c];
+            match &client.running {
+                Some(running) if running.at.slot == slot => {
+                    // What is still on its way finds a closed door when it comes.
+                    if running.waiting.is_some() && running.arrived {
+                        self.broken(c);
+                    }
+                }
+                None if client.at == slot => client.session = None,
+                _ => {}
+            }
+        }
+        if self.clerk.waiting.is_some_and(|(_, at, _)| at == slot) {
+            self.clerk_again();
+        }
+    }
+
+    fn end(&mut self, c: usize, outcome: Outcome, results: &[StepResult], error: Option<&Error>) {
+        let now_ns = self.now_ns;
+        let client = &mut self.clients[c];
+        let running = client.running.take().expect("a transaction ends once");
+        let found = self.judge.ledger.end(running.at.op, outcome, now_ns);
+        if let Err(why) = found {
+            self.judge.broken("ledger", why);
+        }
+        let end = End { at: running.at, outcome, results, error, begun_ns: running.begun_ns };
+        self.loads[client.load].done(client.local, &end, &mut self.judge);
+        if running.writes {
+            match outcome {
+                Outcome::Yes => self.counts.yes += 1,
+                Outcome::No => self.counts.no += 1,
+                Outcome::Unknown => self.counts.unknown += 1,
+            }
+            let calm = running.begun_ns != u64::MAX && self.is_calm(running.begun_ns, now_ns);
+            self.counts.calm += u64::from(calm);
+            self.counts.calm_yes += u64::from(calm && outcome == Outcome::Yes);
+        } else {
+            self.counts.reads += u64::from(outcome == Outcome::Yes);
+        }
+        if self.tells(Level::Story) {
+            self.tell_end(c, &running, outcome, error);
+        }
+        let client = &mut self.clients[c];
+        let mut wait_ns = client.draws.below(self.plan.loads[client.load].pause_us * 2000);
+        if matches!(error, Some(Error::NotPrimary { .. } | Error::TimedOut { .. })) || outcome == Outcome::Unknown {
+            client.at = Slot::ALL[(running.at.slot.at() + 1 + client.draws.below(2) as usize) % 3];
+            client.session = None;
+            wait_ns += client.draws.below(100 * MS);
+        }
+        self.after(wait_ns, Happening::Wake { client: c });
+    }
+
+    fn tell_end(&mut self, c: usize, running: &Running, outcome: Outcome, error: Option<&Error>) {
+        let load = &self.plan.loads[self.clients[c].load].kind;
+        let said = match outcome {
+            Outcome::Yes => "yes",
+            Outcome::No => "no",
+            Outcome::Unknown => "unknown",
+        };
+        let mut what = format!("{load} transaction {} on {}: {said}", running.at.op, running.at.slot);
+        if !running.writes {
+            what.push_str(" (reads only)");
+        }
+        if let Some(error) = error {
+            what.push_str(&format!(" ({error})"));
+        } else if outcome != Outcome::Yes && running.stage != Stage::Rollback {
+            what.push_str(" (the connection broke)");
+        }
+        self.tell(format!("client {c}"), what, None);
+    }
+
+    /// Clients that wait too long give up.
+    pub(super) fn sweep_clients(&mut self) {
+        for c in 0..self.clients.len() {
+            let Some(running) = &self.clients[c].running else { continue };
+            if running.waiting.is_some() && running.asked_ns + PATIENCE_NS < self.now_ns {
+                let slot = running.at.slot;
+                let session = self.clients[c].session;
+                self.broken(c);
+                if let Some((session, life)) = session.filter(|(_, life)| *life == self.hosts[slot.at()].life) {
+                    let _ = life;
+                    self.input(slot, Input::Closed { session });
+                }
+            }
+        }
+        if !self.clerk.ready && self.now_ns > SET_UP_NS_MAX {
+            self.judge.broken("live", "the tables could not be made, and no fault had begun".to_owned());
+        }
+        if self.clerk.waiting.is_some_and(|(_, _, asked_ns)| asked_ns + PATIENCE_NS < self.now_ns) {
+            self.clerk_again();
+        }
+    }
+
+    // ---- the clerk
+
+    fn clerk_again(&mut self) {
+        self.clerk.waiting = None;
+        self.clerk.session = None;
+        if let Some(op) = self.clerk.op.take() {
+            let found = self.judge.ledger.end(op, Outcome::Unknown, self.now_ns);
+            debug_assert!(found.is_ok(), "an unknown outcome contradicts nothing");
+        }
+        self.after(50 * MS, Happening::Clerk);
+    }
+
+    /// Requests that make what the workloads need.
+    fn set_up(&self) -> Vec<store::Request> {
+        let mut requests = Vec::new();
+        for load in &self.loads {
+            requests.extend(load.tables().into_iter().map(store::Request::CreateTable));
+            let steps = load.rows();
+            if !steps.is_empty() {
+                requests.push(store::Request::Script { isolation: Isolation::RepeatableRead, steps });
+            }
+        }
+        requests
+    }
+
+    pub(super) fn clerk_acts(&mut self) {
+        if self.clerk.waiting.is_some() || self.finished {
+            return;
+        }
+        let (slot, request) = if !self.clerk.ready {
+            let mut set_up = self.set_up();
+            if self.clerk.stage == set_up.len() {
+                self.clerk.ready = true;
+                for c in 0..self.clients.len() {
+                    let wait_ns = self.clients[c].draws.below(200 * MS);
+                    self.after(wait_ns, Happening::Wake { client: c });
+                }
+                return;
+            }
+            (Slot::ALL[(self.clerk.stage + self.tickets as usize) % 3], set_up.swap_remove(self.clerk.stage))
+        } else if self.clerk.stage < 3 {
+            // A write on each node, then a read of everything on each.
+            let op = self.judge.ledger.begin();
+            self.judge.ledger.writes(op);
+            self.clerk.op = Some(op);
+            let steps = vec![ledger::row(op, CLERK as u32)];
+            (Slot::ALL[self.clerk.stage], store::Request::Script { isolation: Isolation::RepeatableRead, steps })
+        } else {
+            let steps = self.loads.iter().flat_map(|load| load.last_read()).collect();
+            (Slot::ALL[self.clerk.stage - 3], store::Request::Script { isolation: Isolation::RepeatableRead, steps })
+        };
+        let host = &self.hosts[slot.at()];
+        let life = host.life;
+        if !host.runs() {
+            return self.clerk_again();
+        }
+        let session = match self.clerk.session {
+            Some((session, at, of)) if (at, of) == (slot, life) => session,
+            _ => {
+                let session = self.new_session();
+                self.clerk.session = Some((session, slot, life));
+                session
+            }
+        };
+        let ticket = self.ticket(CLERK);
+        self.clerk.waiting = Some((ticket, slot, self.now_ns));
+        let ask = Ask { client: CLERK, slot, life, ticket, session, request };
+        self.after(100_000, Happening::Ask(Box::new(ask)));
+    }
+
+    fn clerk_replied(&mut self, slot: Slot, ticket: Ticket, reply: Result<Reply, Error>) {
+        if self.clerk.waiting.is_none_or(|(t, ..)| t != ticket) {
+            return;
+        }
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                if crate::workload::unexpected(&error) {
+                    self.judge.broken("defect", format!("the clerk's request on {slot}: {error}"));
+                }
+                if let Some(op) = self.clerk.op.take() {
+                    let found = self.judge.ledger.end(op, error.outcome(), self.now_ns);
+                    if let Err(why) = found {
+                        self.judge.broken("ledger", why);
+                    }
+                }
+                return self.clerk_again();
+            }
+        };
+        self.clerk.waiting = None;
+        if let Some(op) = self.clerk.op.take() {
+            let found = self.judge.ledger.end(op, Outcome::Yes, self.now_ns);
+            if let Err(why) = found {
+                self.judge.broken("ledger", why);
+            }
+        } else if self.clerk.ready {
+            let mut results = &reply.results[..];
+            for load in &mut self.loads {
+                let (mine, rest) = results.split_at(load.last_read().len().min(results.len()));
+                load.last_check(slot, mine, &mut self.judge);
+                results = rest;
+            }
+        }
+        self.clerk.stage += 1;
+        if self.clerk.ready && self.clerk.stage == 6 {
+            self.counts.healed_after_ms = (self.now_ns - self.ended_ns) / MS;
+            self.finished = true;
+            return;
+        }
+        self.after(0, Happening::Clerk);
+    }
+
+    // ---- the end
+
+    /// Clients finish what they do and begin nothing; faults are over.
+    pub(super) fn span_ends(&mut self) {
+        self.ending = true;
+        self.ended_ns = self.now_ns;
+        for fault in 0..self.plan.faults.len() {
+            self.fault_off(fault);
+        }
+        if !self.clerk.ready {
+            return;
+        }
+        self.clerk.stage = 0;
+    }
+
+    /// Once all is quiet and whole, the clerk takes the last look. It must come to that within a bound.
+    pub(super) fn settle(&mut self, looks: &[Option<Look>; 3]) {
+        if self.now_ns > self.ended_ns + live::HEAL_NS_MAX {
+            let why = self.what_hangs(looks);
+            return self.judge.broken("live", format!("{} s after the last fault: {why}", live::HEAL_NS_MAX / 1_000_000_000));
+        }
+        let idle = self.clients.iter().all(|c| c.idle);
+        let whole = looks.iter().all(|look| look.as_ref().is_some_and(|l| l.status.state == State::Synced));
+        let equal = looks.iter().flatten().all(|look| {
+            let first = looks[0].as_ref().expect("all are there");
+            let s = &look.status;
+            s.seqno == first.status.seqno && s.applied_index == s.commit_index && s.voters.len() == 3 && s.learners.is_empty()
+        });
+        if idle && whole && equal && self.clerk.ready && self.clerk.stage == 0 && self.clerk.waiting.is_none() {
+            self.clerk_acts();
+        }
+    }
+
+    fn what_hangs(&self, looks: &[Option<Look>; 3]) -> String {
+        let mut parts = Vec::new();
+        for (slot, look) in Slot::ALL.iter().zip(looks) {
+            parts.push(match look {
+                None => format!("{slot} is down"),
+                Some(look) => {
+                    let s = &look.status;
+                    let leader = s.leader.map_or("none".to_owned(), |l| l.to_string());
+                    format!(
+                        "{slot} is {:?} (term {}, leader {leader}, commit {}, applied {}, stable {}, {} voters, {} learners)",
+                        s.state, s.term, s.commit_index, s.applied_index, s.stable_index, s.voters.len(), s.learners.len()
+                    )
+                }
+            });
+        }
+        let waiting: Vec<String> = self
+            .clients
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| !c.idle)
+            .map(|(n, c)| match &c.running {
+                Some(r) => format!("client {n} waits on {} ({:?})", r.at.slot, r.stage),
+                None => format!("client {n} has not come to rest"),
+            })
+            .collect();
+        parts.extend(waiting);
+        if let Some((_, slot, _)) = self.clerk.waiting {
+            parts.push(format!("the last request on {slot} is not answered"));
+        }
+        parts.join("; ")
+    }
+}

@@ -1,0 +1,232 @@
+//! Faults: each is put in force when its time comes and taken back when it ends.
+//!
+//! A fault that cannot strike (the node is down already) or that nobody could survive (the last whole copy) does
+//! not; it then counts as without effect. So every violation is a bug and not bad luck: at any time at most one
+//! node's durable state is destroyed, and only while the two others are whole.
+
+use super::net::Rule;
+use super::process::Death;
+use super::story::Level;
+use super::World;
+use crate::plan::FaultKind;
+use plait_base::Slot;
+use plait_replica::State;
+
+fn slot(n: u8) -> Slot {
+    Slot::new(n).expect("a plan was checked when it was read")
+}
+
+impl World {
+    pub(super) fn fault_on(&mut self, fault: usize) {
+        let kind = self.plan.faults[fault].kind.clone();
+        if self.ending {
+            return;
+        }
+        self.active[fault] = true;
+        if self.tells(Level::Story) {
+            let id = self.plan.faults[fault].id;
+            self.tell("world", format!("fault {id}: {}", kind.say()), Some(id));
+        }
+        match kind {
+            FaultKind::Partition { node } => {
+                for other in slot(node).others() {
+                    self.net.add(slot(node), other, fault, Rule::Cut);
+                    self.net.add(other, slot(node), fault, Rule::Cut);
+                }
+            }
+            FaultKind::Cut { a, b } => {
+                self.net.add(slot(a), slot(b), fault, Rule::Cut);
+                self.net.add(slot(b), slot(a), fault, Rule::Cut);
+            }
+            FaultKind::OneWay { from, to } => self.net.add(slot(from), slot(to), fault, Rule::Cut),
+            FaultKind::Clog { from, to } => self.net.add(slot(from), slot(to), fault, Rule::Hold),
+            FaultKind::Slow { from, to, delay_us, jitter_us } => {
+                self.net.add(slot(from), slot(to), fault, Rule::Slow { delay_us, jitter_us });
+            }
+            FaultKind::Loss { per_mille } => self.everywhere(fault, Rule::Loss { per_mille }),
+            FaultKind::Duplicate { per_mille, later_us } => {
+                self.everywhere(fault, Rule::Duplicate { per_mille, later_us });
+            }
+            FaultKind::Reorder { per_mille, by_us } => self.everywhere(fault, Rule::Reorder { per_mille, by_us }),
+            FaultKind::Kill { node } => self.down(fault, &[slot(node)], Death::Kill),
+            FaultKind::Crash { node } => self.down(fault, &[slot(node)], Death::Power { tear: false }),
+            FaultKind::Torn { node } => self.down(fault, &[slot(node)], Death::Power { tear: true }),
+            FaultKind::KillAll {} => self.down(fault, &Slot::ALL, Death::Kill),
+            FaultKind::PowerOff {} => self.down(fault, &Slot::ALL, Death::Power { tear: true }),
+            FaultKind::CrashOn { node, point, nth } => self.host(slot(node)).crash_on = Some((fault, point, nth)),
+            FaultKind::Pause { node } => {
+                if self.hosts[slot(node).at()].runs() {
+                    self.blame(fault);
+                    self.pause(slot(node), fault);
+                }
+            }
+            FaultKind::SlowCpu { node, step_us } => self.host(slot(node)).slow_cpu = Some((fault, step_us)),
+            FaultKind::SlowDisk { node, sync_us } => self.host(slot(node)).slow_disk = Some((fault, sync_us)),
+            FaultKind::SyncError { node } => self.host(slot(node)).sync_error = Some(fault),
+            FaultKind::KvError { node } => self.host(slot(node)).kv_error = Some(fault),
+            FaultKind::Wipe { node } => self.wipe(fault, slot(node)),
+            FaultKind::Rot { node } => self.rot(fault, slot(node)),
+            FaultKind::KvRot { node } => self.kv_rot(fault, slot(node)),
+            FaultKind::ClockRate { node, ppm } => {
+                let now_ns = self.now_ns;
+                let host = self.host(slot(node));
+                if host.clock.rate_ppm() != ppm {
+                    host.clock.set_rate(now_ns, ppm);
+                    self.blame(fault);
+                }
+            }
+            FaultKind::WallJump { node, by_us } => {
+                self.host(slot(node)).clock.jump_wall(by_us);
+                self.blame(fault);
+            }
+        }
+    }
+
+    pub(super) fn fault_off(&mut self, fault: usize) {
+        if !std::mem::replace(&mut self.active[fault], false) {
+            return;
+        }
+        let kind = self.plan.faults[fault].kind.clone();
+        if self.tells(Level::Story) {
+            let id = self.plan.faults[fault].id;
+            self.tell("world", format!("fault {id} is over ({})", kind.name()), Some(id));
+        }
+        match kind {
+            FaultKind::Partition { .. }
+            | FaultKind::Cut { .. }
+            | FaultKind::OneWay { .. }
+            | FaultKind::Clog { .. }
+            | FaultKind::Slow { .. }
+            | FaultKind::Loss { .. }
+            | FaultKind::Duplicate { .. }
+            | FaultKind::Reorder { .. } => {
+                let freed = self.net.heal(fault);
+                self.free(freed);
+            }
+            FaultKind::Kill { node }
+            | FaultKind::Crash { node }
+            | FaultKind::Torn { node }
+            | FaultKind::Wipe { node }
+            | FaultKind::Rot { node }
+            | FaultKind::KvRot { node } => self.up(fault, &[slot(node)]),
+            FaultKind::KillAll {} | FaultKind::PowerOff {} => self.up(fault, &Slot::ALL),
+            FaultKind::CrashOn { node, .. } => {
+                if self.effect[fault] {
+                    self.up(fault, &[slot(node)]);
+                }
+                let host = self.host(slot(node));
+                host.crash_on = host.crash_on.filter(|(f, ..)| *f != fault);
+            }
+            FaultKind::Pause { node } => self.resume(slot(node), fault),
+            FaultKind::SlowCpu { node, .. } => clear(&mut self.host(slot(node)).slow_cpu, fault),
+            FaultKind::SlowDisk { node, .. } => clear(&mut self.host(slot(node)).slow_disk, fault),
+            FaultKind::SyncError { node } => {
+                let host = self.host(slot(node));
+                host.sync_error = host.sync_error.filter(|f| *f != fault);
+            }
+            FaultKind::KvError { node } => {
+                let host = self.host(slot(node));
+                host.kv_error = host.kv_error.filter(|f| *f != fault);
+            }
+            FaultKind::ClockRate { node, .. } => {
+                let (now_ns, ppm) = (self.now_ns, self.plan.clocks[slot(node).at()].rate_ppm);
+                self.host(slot(node)).clock.set_rate(now_ns, ppm);
+            }
+            FaultKind::WallJump { .. } => {}
+        }
+    }
+
+    fn everywhere(&mut self, fault: usize, rule: Rule) {
+        for from in Slot::ALL {
+            for to in from.others() {
+                self.net.add(from, to, fault, rule);
+            }
+        }
+    }
+
+    /// Ends these processes and keeps them down until the fault is over.
+    fn down(&mut self, fault: usize, slots: &[Slot], death: Death) {
+        for slot in slots {
+            self.host(*slot).held_down += 1;
+            if self.die(*slot, death) {
+                self.blame(fault);
+            }
+        }
+    }
+
+    fn up(&mut self, _fault: usize, slots: &[Slot]) {
+        for slot in slots {
+            let host = self.host(*slot);
+            host.held_down = host.held_down.saturating_sub(1);
+            if host.held_down == 0 {
+                self.start(*slot);
+            }
+        }
+    }
+
+    /// Whether the durable state of `slot` may be destroyed now: the others are whole, and the group knows all
+    /// three of them as voters.
+    fn survivable(&self, slot: Slot) -> bool {
+        let mut members = Vec::new();
+        for at in Slot::ALL {
+            let Some(look) = self.look_at(at) else { return false };
+            if self.hosts[at.at()].destroyed || look.status.state != State::Synced {
+                return false;
+            }
+            members.push(look.status.member);
+        }
+        let Some(look) = slot.others().next().and_then(|other| self.look_at(other)) else { return false };
+        members.iter().all(|m| m.is_some_and(|m| look.status.voters.contains(&m)))
+    }
+
+    fn wipe(&mut self, fault: usize, slot: Slot) {
+        if !self.survivable(slot) {
+            return self.spare(fault, slot);
+        }
+        self.down(fault, &[slot], Death::Kill);
+        self.empty(slot);
+    }
+
+    fn rot(&mut self, fault: usize, slot: Slot) {
+        let mut d = self.draws(slot, "rot");
+        if !self.survivable(slot) {
+            return self.spare(fault, slot);
+        }
+        let Some((file, at)) = self.host(slot).disk.rot(&mut d) else { return self.spare(fault, slot) };
+        if self.tells(Level::Story) {
+            self.tell("world", format!("a bit flips in {file} of {slot} at byte {at}"), None);
+        }
+        let host = self.host(slot);
+        host.destroyed = true;
+        host.may_reseed = true;
+        self.down(fault, &[slot], Death::Kill);
+    }
+
+    fn kv_rot(&mut self, fault: usize, slot: Slot) {
+        // With two generations the loss of one costs nothing; with fewer it may cost the node its state.
+        let whole = self.hosts[slot.at()].kv.usable();
+        if whole == 0 || whole < 2 && !self.survivable(slot) {
+            return self.spare(fault, slot);
+        }
+        if whole < 2 {
+            let host = self.host(slot);
+            host.destroyed = true;
+            host.may_reseed = true;
+        }
+        self.down(fault, &[slot], Death::Kill);
+        self.host(slot).kv.rot_newest();
+    }
+
+    /// The fault does not strike; what ends it must find what began it.
+    fn spare(&mut self, fault: usize, slot: Slot) {
+        self.active[fault] = false;
+        if self.tells(Level::Story) {
+            let id = self.plan.faults[fault].id;
+            self.tell("world", format!("fault {id} spares {slot}: not all three nodes are whole"), Some(id));
+        }
+    }
+}
+
+fn clear(place: &mut Option<(usize, u64)>, fault: usize) {
+    *place = place.filter(|(f, _)| *f != fault);
+}

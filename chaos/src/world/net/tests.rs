@@ -1,0 +1,79 @@
+//! Lanes keep their order; rules do what they say and nothing to each other's draws.
+
+use super::*;
+use proptest::prelude::*;
+
+fn slot(n: u8) -> Slot {
+    Slot::new(n).expect("1, 2 or 3")
+}
+
+fn net() -> Net {
+    let plan = NetPlan { delay_us: 100, jitter_us: 500, ns_per_byte: 1, client_delay_us: 0, connect_us: 0 };
+    Net::new(7, plan)
+}
+
+fn frame(from: u8, to: u8, lane: Lane) -> Frame {
+    Frame { from: slot(from), to: slot(to), lane, bytes: Bytes::from_static(b"x"), lives: (1, 1) }
+}
+
+fn dues(net: &mut Net, frames: usize) -> Vec<Option<u64>> {
+    (0..frames).map(|i| net.send(i as u64 * 10_000, &frame(1, 2, Lane::Bulk)).due_ns[0]).collect()
+}
+
+#[test]
+fn a_lane_keeps_its_order_and_lanes_do_not_wait_for_each_other() {
+    let mut net = net();
+    let bulk = dues(&mut net, 500);
+    assert!(bulk.windows(2).all(|w| w[0] < w[1]), "a lane without a rule keeps its order");
+    let fast = net.send(0, &frame(1, 2, Lane::Fast)).due_ns[0].expect("nothing is lost");
+    assert!(fast < bulk[499].expect("nothing is lost"), "another lane overtakes");
+}
+
+#[test]
+fn a_cut_goes_one_way() {
+    let mut net = net();
+    net.add(slot(1), slot(2), 0, Rule::Cut);
+    assert_eq!(net.send(0, &frame(1, 2, Lane::Fast)).due_ns, [None, None]);
+    assert!(net.send(0, &frame(2, 1, Lane::Fast)).due_ns[0].is_some());
+    assert!(net.is_cut(slot(1), slot(2)) && !net.is_cut(slot(2), slot(1)) && !net.open(slot(1), slot(2)));
+    net.heal(0);
+    assert!(net.open(slot(1), slot(2)));
+}
+
+#[test]
+fn what_was_held_back_comes_when_the_last_hold_is_lifted() {
+    let mut net = net();
+    net.add(slot(1), slot(2), 0, Rule::Hold);
+    net.add(slot(1), slot(2), 1, Rule::Hold);
+    for _ in 0..5 {
+        assert_eq!(net.send(0, &frame(1, 2, Lane::Bulk)).due_ns, [None, None]);
+    }
+    assert!(net.heal(0).is_empty());
+    assert_eq!(net.heal(1).len(), 5);
+}
+
+proptest! {
+    /// Taking one fault out leaves every frame that it did not touch where it was.
+    #[test]
+    fn a_rule_moves_no_other_draw(per_mille in 1_u64..900) {
+        let mut with = net();
+        with.add(slot(1), slot(2), 0, Rule::Loss { per_mille: 300 });
+        with.add(slot(1), slot(2), 1, Rule::Loss { per_mille });
+        let mut without = net();
+        without.add(slot(1), slot(2), 0, Rule::Loss { per_mille: 300 });
+        for i in 0..400 {
+            let a = with.send(i, &frame(1, 2, Lane::Fast));
+            let b = without.send(i, &frame(1, 2, Lane::Fast));
+            prop_assert_eq!(a.faults.contains(&Some(0)), b.faults.contains(&Some(0)));
+        }
+    }
+
+    #[test]
+    fn losses_come_at_about_their_rate(per_mille in 50_u64..950) {
+        let mut net = net();
+        net.add(slot(1), slot(2), 0, Rule::Loss { per_mille });
+        let lost = dues(&mut net, 4000).iter().filter(|d| d.is_none()).count() as u64;
+        let expected = per_mille * 4;
+        prop_assert!(lost.abs_diff(expected) < 150, "{} of 4,000 lost, expected about {}", lost, expected);
+    }
+}

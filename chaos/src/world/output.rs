@@ -1,0 +1,107 @@
+//! What a node puts out, done in order.
+
+use super::process::{Death, brief};
+use super::story::Level;
+use super::{Happening, World};
+use crate::plan::Point;
+use plait_base::{Now, Slot, kv};
+use plait_consensus::Event as Consensus;
+use plait_replica::{Event, Output};
+
+impl World {
+    pub(super) fn output(&mut self, slot: Slot, now: Now, output: Output) {
+        if let Some(trace) = &mut self.trace {
+            trace.take(self.now_ns, now.mono, slot, &output);
+        }
+        if self.tells(Level::Events) {
+            let what = format!("-> {}", brief(&format!("{output:?}")));
+            self.tell(slot.to_string(), what, None);
+        }
+        match output {
+            Output::Send { to, lane, bytes } => {
+                self.send(slot, to, lane, bytes);
+                self.crash_point(slot, Point::Send);
+            }
+            Output::Persist(persist) => {
+                if self.host(slot).disk.persist(persist) {
+                    self.sync_later(slot);
+                }
+                self.crash_point(slot, Point::Persist);
+            }
+            Output::Checkpoint(op) => {
+                self.checkpoint_later(slot, op);
+                self.crash_point(slot, Point::Checkpoint);
+            }
+            Output::Reply { ticket, reply } => {
+                self.replied(slot, ticket, reply);
+                self.crash_point(slot, Point::Reply);
+            }
+            Output::Hangup { session } => self.hung_up(slot, session),
+            Output::Event(event) => self.event(slot, event),
+            Output::Stop(stop) => self.stopped(slot, stop),
+        }
+    }
+
+    fn checkpoint_later(&mut self, slot: Slot, op: kv::Op) {
+        let kv_us = self.plan.disk.kv_us;
+        let wait_ns = self.draws(slot, "kv").between(kv_us * 500, kv_us * 1500);
+        let now_ns = self.now_ns;
+        let host = self.host(slot);
+        host.kv_due_ns = host.kv_due_ns.max(now_ns) + wait_ns;
+        let (due_ns, life) = (host.kv_due_ns, host.life);
+        self.queue.push(due_ns, Happening::Checkpoint { slot, life, op: Box::new(op) });
+    }
+
+    /// Whether a fault strikes at this point.
+    pub(super) fn crash_point(&mut self, slot: Slot, here: Point) -> bool {
+        let Some((fault, point, left)) = &mut self.hosts[slot.at()].crash_on else { return false };
+        if *point != here {
+            return false;
+        }
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return false;
+        }
+        let fault = *fault;
+        self.hosts[slot.at()].crash_on = None;
+        self.hosts[slot.at()].held_down += 1;
+        self.blame(fault);
+        if self.tells(Level::Story) {
+            let id = self.plan.faults[fault].id;
+            self.tell("world", format!("{slot} loses power right after a {here:?}").to_lowercase(), Some(id));
+        }
+        self.die(slot, Death::Power { tear: true });
+        true
+    }
+
+    fn event(&mut self, slot: Slot, event: Event) {
+        let flow = matches!(event, Event::Ordered { .. } | Event::Held { .. });
+        if !flow && self.tells(Level::Story) {
+            self.tell(slot.to_string(), event.to_string(), None);
+        }
+        match event {
+            Event::Ordered { index, seqno, id, verdict } => {
+                self.ordered[slot.at()] = seqno.0;
+                self.judge.acks.applied(seqno.0, index.0);
+                self.judge.ordered(slot, seqno.0, index.0, id, &verdict);
+            }
+            Event::Consensus(Consensus::Elected { term }) => self.judge.elected(slot, term.0),
+            Event::Consensus(Consensus::LeaseBroken { applied, stable, .. }) => {
+                self.judge.broken("lease", format!("{slot} found its own lease usable at {applied} below stable {stable}"));
+            }
+            Event::Consensus(Consensus::TornTailCut { .. }) => self.counts.torn_tails += 1,
+            Event::DuplicateAnswered { .. } => self.counts.duplicates_answered += 1,
+            Event::SnapshotReceived { .. } => self.counts.snapshots += 1,
+            Event::ChainDiffers { slot: other, index } => {
+                self.judge.broken("chain", format!("{slot} finds that {other} has another chain at index {index}"));
+            }
+            Event::Diverged { index } => {
+                self.judge.broken("chain", format!("{slot} finds itself the odd one at index {index}"));
+            }
+            Event::StatementPanicked { why } => {
+                self.judge.broken("panic", format!("a statement on {slot} panics: {why}"));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The zoo: every known bug by name, in whichever room it lives, and the switch that lets one out.
+//!
+//! A harness that finds none of these finds nothing. The bugs of the rooms exist only in a build with the feature
+//! `zoo` (and debug assertions); the world's own bugs break the world's promises to a node, not a node.
+
+use plait_consensus::zoo as order;
+use plait_store::zoo as store;
+
+/// What a world can do wrong to honest nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorldBug {
+    /// A sync is reported that did not happen: Law 2's disk.
+    NoSync,
+    /// Lease mutation k3: the clock stands still during a pause.
+    ClockStandsStill,
+    /// Lease mutation k1: the clock is read before the input is received.
+    ClockReadBefore,
+}
+
+impl WorldBug {
+    pub const ALL: [WorldBug; 3] = [WorldBug::NoSync, WorldBug::ClockStandsStill, WorldBug::ClockReadBefore];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            WorldBug::NoSync => "NoSync",
+            WorldBug::ClockStandsStill => "ClockStandsStill",
+            WorldBug::ClockReadBefore => "ClockReadBefore",
+        }
+    }
+}
+
+/// Any bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    World(WorldBug),
+    Order(order::Bug),
+    Store(store::Bug),
+}
+
+impl Bug {
+    pub fn all() -> Vec<Bug> {
+        let world = WorldBug::ALL.into_iter().map(Bug::World);
+        let order = order::Bug::ALL.iter().copied().map(Bug::Order);
+        let store = store::Bug::ALL.iter().copied().map(Bug::Store);
+        let mut all: Vec<Bug> = Vec::new();
+        for bug in world.chain(order).chain(store) {
+            // A clock that stands still is named by the room that it deceives, and made by the world.
+            if !all.iter().any(|b| b.name() == bug.name()) {
+                all.push(bug);
+            }
+        }
+        all
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Bug::World(bug) => bug.name(),
+            Bug::Order(bug) => bug.name(),
+            Bug::Store(bug) => bug.name(),
+        }
+    }
+
+    pub fn room(self) -> &'static str {
+        match self {
+            Bug::World(_) => "world",
+            Bug::Order(_) => "consensus",
+            Bug::Store(_) => "store",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Bug> {
+        Bug::all().into_iter().find(|bug| bug.name().eq_ignore_ascii_case(name))
+    }
+
+    /// What only two runs that differ can show.
+    pub fn needs_twins(self) -> bool {
+        matches!(self, Bug::Store(store::Bug::HashOrder | store::Bug::ClockRead))
+    }
+
+    /// Whether this build has it.
+    pub fn built(self) -> bool {
+        matches!(self, Bug::World(_)) || cfg!(feature = "zoo")
+    }
+}
+
+/// Lets one bug out, in this whole process; all others are shut in.
+pub fn release(bug: Option<Bug>) {
+    #[cfg(feature = "zoo")]
+    {
+        order::set(match bug {
+            Some(Bug::Order(bug)) => Some(bug),
+            _ => None,
+        });
+        store::set(match bug {
+            Some(Bug::Store(bug)) => Some(bug),
+            _ => None,
+        });
+    }
+    assert!(bug.is_none_or(Bug::built), "a bug that this build does not have was asked for");
+}
+
+/// The world's part of it.
+pub fn world_bug(bug: Option<Bug>) -> Option<WorldBug> {
+    match bug {
+        Some(Bug::World(bug)) => Some(bug),
+        _ => None,
+    }
+}
