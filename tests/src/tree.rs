@@ -26,9 +26,12 @@ impl Source {
         self.path.starts_with("proto/src/gen/") || self.path.ends_with("Cargo.lock")
     }
 
-    /// Code that only tests run.
+    /// Code that no node runs: tests, and examples, which measure.
     pub fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+        let of_tests = |part: &str| self.path.contains(part);
+        self.path.starts_with("tests/")
+            || ["/tests/", "/examples/"].into_iter().any(of_tests)
+            || self.path.ends_with("/tests.rs")
     }
 }
 

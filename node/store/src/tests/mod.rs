@@ -4,6 +4,7 @@ mod export;
 mod ids;
 mod kit;
 mod oracle;
+mod scan;
 mod serial;
 mod session;
 #[cfg(feature = "zoo")]
