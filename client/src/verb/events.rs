@@ -72,9 +72,7 @@ pub async fn run(ctx: &Ctx, node: Option<Slot>, since: u64, follow: bool) -> Res
         all.push((slot, position, event));
     }
     // One time line of three nodes, by their wall clocks; a tie keeps each node's own order.
-    let when = |event: &Value| {
-        ["wall_us", "wall", "ts", "at"].iter().find_map(|name| event.get(name).map(ToString::to_string))
-    };
+    let when = |event: &Value| event.get("wall_us").and_then(Value::as_u64);
     all.sort_by_key(|(slot, position, event)| (when(event), *slot, *position));
     let document: Vec<Value> = all
         .iter()
@@ -94,20 +92,32 @@ fn line(ctx: &Ctx, slot: Slot, position: u64, json: &str) -> String {
     words(slot, position, &event)
 }
 
-/// An event as `n2 #17 elected term=3`.
+/// An event as `02:44:33.789 n2 #17 elected term=3`, the time in UTC.
 fn words(slot: Slot, position: u64, event: &Value) -> String {
     let Value::Object(fields) = event else { return format!("{slot} #{position} {event}") };
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let name =
-        ["event", "name", "kind"].iter().find_map(|key| fields.get(*key)).map(plain).unwrap_or_default();
-    let mut text = format!("{slot} #{position} {name}");
-    let mut put = |key: &str, value: &Value| text.push_str(&format!(" {key}={}", plain(value)));
-    for (key, value) in fields {
-        match (key.as_str(), value) {
-            ("schema" | "event" | "name" | "kind" | "node" | "slot", _) => {}
-            (_, Value::Object(inner)) => inner.iter().for_each(|(key, value)| put(key, value)),
-            _ => put(key, value),
-        }
+    let name = fields.get("event").map(plain).unwrap_or_default();
+    let time = fields.get("wall_us").and_then(Value::as_u64).map(time_of_day).unwrap_or_default();
+    let mut text = format!("{time} {slot} #{position} {name}");
+    if let Some(Value::Object(facts)) = fields.get("facts") {
+        facts.iter().for_each(|(key, value)| text.push_str(&format!(" {key}={}", plain(value))));
     }
     text
+}
+
+fn time_of_day(wall_us: u64) -> String {
+    let ms = wall_us / 1000 % 86_400_000;
+    format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_as_one_line() {
+        let event = serde_json::json!({ "schema": "plait.event/1", "node": "n1", "wall_us": 1_795_574_673_449_054_u64,
+            "event": "elected", "facts": { "term": "3" }, "position": 7 });
+        assert_eq!(words(Slot::ALL[0], 7, &event), "02:44:33.449 n1 #7 elected term=3");
+    }
 }

@@ -51,6 +51,7 @@ async fn up(ctx: &Ctx, args: &UpArgs, from: Option<Slot>) -> Res<()> {
     ];
     let [int, term, hup] = &mut interrupts;
     let mut mine = Mine::default();
+    let existed = ctx.place.dir().exists();
     let result = tokio::select! {
         biased;
         _ = int.recv() => Err(interrupted("Ctrl-C")),
@@ -75,6 +76,10 @@ async fn up(ctx: &Ctx, args: &UpArgs, from: Option<Slot>) -> Res<()> {
                         Err(second) => fail = fail.next(second.to_string()),
                     },
                 }
+            }
+            if !existed && !ctx.place.exists() {
+                // Nothing but what this attempt put there.
+                let _ = std::fs::remove_dir_all(ctx.place.dir());
             }
             Err(fail)
         }
@@ -288,7 +293,7 @@ fn choose_block(ctx: &Ctx, args: &UpArgs, cluster: &mut Cluster, fresh: bool) ->
     if let Some(base) = args.port_base {
         let block = Block::new(base)?;
         if let Some((name, port)) = block.taken() {
-            return Err(block.refusal(&name, port));
+            return Err(refusal(ctx, block, &name, port));
         }
         if !fresh && base != cluster.base {
             ctx.say.note(&format!("moved from port base {} to {base}; it stays there", cluster.base));
@@ -325,9 +330,24 @@ fn choose_block(ctx: &Ctx, args: &UpArgs, cluster: &mut Cluster, fresh: bool) ->
         }
         cluster.base = block.base();
     } else if let Some((name, port)) = cluster.block().taken() {
-        return Err(cluster.block().refusal(&name, port));
+        return Err(refusal(ctx, cluster.block(), &name, port));
     }
     cluster.save(place)
+}
+
+/// The refusal of a block; if another cluster of this home has it, its name is the way out.
+fn refusal(ctx: &Ctx, block: Block, name: &str, port: u16) -> Fail {
+    let mut fail = block.refusal(name, port);
+    for other in home::names(&ctx.place.home).iter().filter(|other| **other != ctx.place.name) {
+        let Ok(place) = Place::new(ctx.place.home.clone(), other) else { continue };
+        let pids = talk::Pids::read(&place);
+        let holder = crate::ports::holder(port);
+        if pids.supervisor.iter().chain(pids.nodes.values()).any(|p| Some(p.pid) == holder && p.alive()) {
+            fail.why = format!("the cluster '{other}' has it; it was wanted for {name}");
+            fail.next[0] = format!("stop that cluster: plait down --name {other}");
+        }
+    }
+    fail
 }
 
 fn write_configs(place: &Place, cluster: &Cluster, settings: &[Setting]) -> Res<()> {
