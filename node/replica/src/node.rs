@@ -208,7 +208,10 @@ impl Replica {
             Effect::Send { to, lane, frame } => self.out.push(Output::Send { to, lane, bytes: frame }),
             Effect::Persist(persist) => self.out.push(Output::Persist(persist)),
             Effect::Committed { index, term, group } => {
-                self.queue.push_back(Committed { index, term, group })
+                if zoo::on(Bug::AckBeforeApply) {
+                    self.acknowledge_unapplied(&group);
+                }
+                self.queue.push_back(Committed { index, term, group });
             }
             Effect::Unresolved { id, sent } => self.unresolved(now, id, sent),
             Effect::PeerApplied { slot, index, chain } => self.compare_chains(slot, index, chain),
