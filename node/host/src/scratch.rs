@@ -1,7 +1,7 @@
 //! For tests: a directory that goes with its test, and a wait for a condition that has a bound.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// No condition of a test takes longer on the slowest machine.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -28,9 +28,5 @@ impl Drop for Scratch {
 }
 
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < WAIT_MAX, "not within {WAIT_MAX:?}: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    plait_tests::wait::until(what, WAIT_MAX, || if holds() { Ok(()) } else { Err("not yet".into()) });
 }
