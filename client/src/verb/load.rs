@@ -98,7 +98,7 @@ async fn drive(ctx: &Ctx, args: &LoadArgs, work: impl Workload + 'static) -> Res
     step.done(&format!("{} yes, {} no, {} unknown", tally.yes.len(), tally.no.len(), tally.unknown.len()));
 
     let step = ctx.say.step("check", "comparing what was answered with what is there");
-    let end = end::look(&cluster, &work, &clients, |why| step.now(why)).await;
+    let end = end::look(&cluster, &work, &clients, &tally.unknown, |why| step.now(why)).await;
     let verdict = judge(&tally, &end);
     step.done("");
     let document = document(&work, args, &tally, &end, &verdict, &history);
