@@ -69,6 +69,11 @@ impl Replica {
         }
     }
 
+    /// A forced recovery is under way: what it has to remove is not all removed yet.
+    pub fn recovering(&self) -> bool {
+        self.consensus.recovering()
+    }
+
     pub(crate) fn status_rows(&self, now: Now) -> Reply {
         let rows =
             self.status(now).rows().into_iter().map(|(n, v)| vec![Value::Text(n.to_owned()), Value::Text(v)]);

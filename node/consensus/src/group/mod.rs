@@ -486,6 +486,11 @@ impl Consensus {
         Index(self.group.as_ref().map_or(0, |g| g.raw.raft.raft_log.persisted))
     }
 
+    /// A forced recovery is under way: members that are lost for ever are not all removed yet.
+    pub fn recovering(&self) -> bool {
+        self.group.as_ref().is_some_and(|g| !g.lost.is_empty())
+    }
+
     pub fn log_bytes(&self) -> u64 {
         self.group.as_ref().map_or(0, |g| g.raw.store().bytes())
     }
