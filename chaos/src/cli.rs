@@ -1,0 +1,378 @@
+//! The command line: what a person asks of the simulator, and how the answer reads.
+//!
+//! Exit codes: 0 valid, 1 invalid, 2 usage, 3 unknown, 70 a defect of the harness.
+
+mod show;
+
+use crate::hunt::{self, Hunt};
+use crate::plan::{self, Plan};
+use crate::run::{Report, Verdict, keep_panics, run};
+use crate::world::story::Level;
+use crate::zoo::{self, Bug};
+use crate::{bank, shrink, twin, zoo_table};
+use clap::{Args, Parser, Subcommand};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Simulated clusters: run one seed, hunt through many, prove that runs repeat, let known bugs out.
+#[derive(Parser)]
+#[command(name = "plait-chaos", version, max_term_width = 100)]
+struct Cli {
+    /// One JSON document (for `hunt`, `zoo`, `twin`: at the end) instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Args, Clone)]
+struct What {
+    /// How faults, clients and bounds are drawn.
+    #[arg(long, default_value = "swarm-std")]
+    profile: String,
+    /// Only this workload (and the audit that looks after it).
+    #[arg(long)]
+    workload: Option<String>,
+    /// Let this bug out (see `list`).
+    #[arg(long)]
+    bug: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs one seed, or one plan, and gives the verdict.
+    Run {
+        #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
+        seed: Option<u64>,
+        /// A plan file (`plait.plan/1`).
+        #[arg(long)]
+        plan: Option<PathBuf>,
+        #[command(flatten)]
+        what: What,
+        /// Tell what happened, whatever the verdict.
+        #[arg(long)]
+        story: bool,
+        /// Tell every input and output.
+        #[arg(long, conflicts_with = "story")]
+        events: bool,
+        /// Print the plan as JSON and run nothing.
+        #[arg(long)]
+        print_plan: bool,
+    },
+    /// Runs many seeds; stops at the first violation.
+    Hunt {
+        /// First and last-plus-one, as in `1..20000`.
+        #[arg(long, value_parser = seeds)]
+        seeds: Range<u64>,
+        #[command(flatten)]
+        what: What,
+        #[arg(long, default_value_t = 2)]
+        jobs: usize,
+        /// Stop after this long, as in `90s`, `5m`, `1h`.
+        #[arg(long = "for", value_parser = span)]
+        time: Option<Duration>,
+        /// Go on after a violation.
+        #[arg(long)]
+        all: bool,
+        /// Write the plan of each failing seed into this directory.
+        #[arg(long)]
+        save: Option<PathBuf>,
+    },
+    /// Runs each seed in two processes and compares everything that the nodes put out.
+    Twin {
+        #[arg(long, value_parser = seeds)]
+        seeds: Range<u64>,
+        #[command(flatten)]
+        what: What,
+        /// What a child of this verb does; not for people.
+        #[arg(long, hide = true)]
+        child: Option<twin::Child>,
+    },
+    /// Lets known bugs out, one after the other, and says after how many seeds each is seen, and by whom.
+    Zoo {
+        #[arg(long)]
+        bug: Option<String>,
+        /// Give up on a bug after so many seeds of a range.
+        #[arg(long, default_value_t = 500)]
+        seeds: u64,
+        /// Disjoint ranges of seeds; the table shows the median over them.
+        #[arg(long, default_value_t = 5)]
+        ranges: u64,
+        #[arg(long, default_value_t = 2)]
+        jobs: usize,
+        #[arg(long, default_value = "swarm-std")]
+        profile: String,
+    },
+    /// Takes faults and workloads out of a failing plan for as long as the same promise stays broken.
+    Shrink {
+        #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
+        seed: Option<u64>,
+        #[arg(long)]
+        plan: Option<PathBuf>,
+        #[command(flatten)]
+        what: What,
+        /// Where to write what is left.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Runs every plan of a directory; each of them failed once.
+    Bank { dir: PathBuf },
+    /// What there is: profiles, workloads, faults, bugs.
+    List,
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let range = match text.split_once("..") {
+        Some((from, to)) => from.parse().ok().zip(to.parse().ok()).map(|(from, to)| from..to),
+        None => text.parse().ok().map(|n: u64| n..n + 1),
+    };
+    range.filter(|r| r.start < r.end).ok_or_else(|| "a range is written as 1..20000 (the end is not in it)".to_owned())
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("a span is written as 90s, 5m or 1h".to_owned()),
+    };
+    number.parse().map(|n: u64| Duration::from_secs(n * seconds)).map_err(|_| "a span is written as 90s, 5m or 1h".to_owned())
+}
+
+/// A wrong request: exit 2.
+pub struct Usage(pub String);
+
+type Answer = Result<ExitCode, Usage>;
+
+const OUR_BUG: u8 = 70;
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    keep_panics();
+    let json = cli.json;
+    let answer = match cli.verb {
+        Verb::Run { seed, plan, what, story, events, print_plan } => {
+            let level = match (story, events) {
+                (_, true) => Some(Level::Events),
+                (true, _) => Some(Level::Story),
+                _ => None,
+            };
+            the_plan(seed, plan, &what).and_then(|plan| run_one(&plan, level, print_plan, json))
+        }
+        Verb::Hunt { seeds, what, jobs, time, all, save } => {
+            check(&what).map(|bug| {
+                let hunt = Hunt { seeds, what: to_draw(&what), bug, jobs, time, all, save };
+                code(hunt::hunt(&hunt, json))
+            })
+        }
+        Verb::Twin { seeds, what, child } => check(&what).map(|bug| {
+            let draw = to_draw(&what);
+            match child {
+                Some(child) => code(twin::child(child, seeds, &draw, bug)),
+                None => code(twin::twin(seeds, &draw, bug, json)),
+            }
+        }),
+        Verb::Zoo { bug, seeds, ranges, jobs, profile } => zoo_verb(bug, seeds, ranges, jobs, &profile, json),
+        Verb::Shrink { seed, plan, what, out } => {
+            the_plan(seed, plan, &what).map(|plan| code(shrink::shrink(plan, out.as_deref(), json)))
+        }
+        Verb::Bank { dir } => bank::bank(&dir, json).map(ExitCode::from),
+        Verb::List => {
+            show::list(json);
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    answer.unwrap_or_else(|Usage(why)| {
+        eprintln!("plait-chaos: {why}");
+        ExitCode::from(2)
+    })
+}
+
+fn code(result: Result<Verdict, crate::run::OurBug>) -> ExitCode {
+    match result {
+        Ok(verdict) => ExitCode::from(verdict.exit_code()),
+        Err(crate::run::OurBug(why)) => {
+            eprintln!("plait-chaos: a defect of the simulator itself, not of the nodes: {why}");
+            eprintln!("Nothing is known about what it was to judge. Please keep this line and the command.");
+            ExitCode::from(OUR_BUG)
+        }
+    }
+}
+
+/// How plans are drawn: profile, and the one workload if only one is wanted.
+#[derive(Debug, Clone)]
+pub struct ToDraw {
+    pub profile: String,
+    pub workload: Option<String>,
+    pub bug: Option<String>,
+}
+
+impl ToDraw {
+    pub fn plan(&self, seed: u64) -> Plan {
+        let mut plan = plan::draw(seed, &self.profile).expect("the profile was checked");
+        if let Some(kind) = &self.workload {
+            let all: u32 = plan.loads.iter().filter(|l| l.kind != "audit").map(|l| l.clients).sum();
+            let mut first = plan.loads[0].clone();
+            first.kind = kind.clone();
+            first.clients = all;
+            plan.loads.retain(|l| l.kind == "audit");
+            if kind != "audit" {
+                plan.loads.insert(0, first);
+            }
+        }
+        plan.bug = self.bug.clone();
+        plan
+    }
+
+    /// The command that runs a seed of these again.
+    pub fn command(&self, seed: u64) -> String {
+        let mut command = format!("plait-chaos run --seed {seed}");
+        if self.profile != "swarm-std" {
+            command += &format!(" --profile {}", self.profile);
+        }
+        for (flag, value) in [("--workload", &self.workload), ("--bug", &self.bug)] {
+            if let Some(value) = value {
+                command += &format!(" {flag} {value}");
+            }
+        }
+        command
+    }
+}
+
+fn to_draw(what: &What) -> ToDraw {
+    let bug = what.bug.as_deref().and_then(Bug::parse).map(|b| b.name().to_owned());
+    ToDraw { profile: what.profile.clone(), workload: what.workload.clone(), bug }
+}
+
+/// Checks the names, and lets the bug out.
+fn check(what: &What) -> Result<Option<Bug>, Usage> {
+    if !plan::PROFILES.contains(&what.profile.as_str()) {
+        return Err(unknown("profile", &what.profile, &plan::PROFILES));
+    }
+    if let Some(kind) = &what.workload
+        && !crate::workload::NAMES.contains(&kind.as_str())
+    {
+        return Err(unknown("workload", kind, &crate::workload::NAMES));
+    }
+    let bug = what.bug.as_deref().map(find_bug).transpose()?;
+    zoo::release(bug);
+    Ok(bug)
+}
+
+fn find_bug(name: &str) -> Result<Bug, Usage> {
+    let bug = Bug::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Bug::all().into_iter().map(Bug::name).collect();
+        unknown("bug", name, &names)
+    })?;
+    if !bug.built() {
+        return Err(Usage(format!(
+            "this build has no planted bugs of {}; build it with `cargo build --profile sim -p plait-chaos --features zoo`",
+            bug.room()
+        )));
+    }
+    Ok(bug)
+}
+
+fn unknown(what: &str, got: &str, known: &[&str]) -> Usage {
+    let near = known.iter().min_by_key(|k| distance(&got.to_lowercase(), &k.to_lowercase()));
+    let hint = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+    Usage(format!("there is no {what} '{got}'{hint} Known are: {}", known.join(", ")))
+}
+
+/// Edit distance, for a suggestion.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let up = row[j + 1];
+            row[j + 1] = (corner + usize::from(x != *y)).min(up + 1).min(row[j] + 1);
+            corner = up;
+        }
+    }
+    row[b.len()]
+}
+
+fn the_plan(seed: Option<u64>, file: Option<PathBuf>, what: &What) -> Result<Plan, Usage> {
+    match (seed, file) {
+        (_, Some(file)) => {
+            let plan = read_plan(&file)?;
+            let bug = plan.bug.as_deref().map(find_bug).transpose()?;
+            zoo::release(bug);
+            Ok(plan)
+        }
+        (Some(seed), None) => {
+            check(what)?;
+            Ok(to_draw(what).plan(seed))
+        }
+        (None, None) => unreachable!("the parser asks for one of the two"),
+    }
+}
+
+pub fn read_plan(file: &std::path::Path) -> Result<Plan, Usage> {
+    let text = std::fs::read_to_string(file).map_err(|why| {
+        Usage(format!("{}: {why}; name a file that `run --print-plan` or `hunt --save` wrote", file.display()))
+    })?;
+    Plan::parse(&text).map_err(|why| Usage(format!("{}: {why}", file.display())))
+}
+
+fn run_one(plan: &Plan, level: Option<Level>, print_plan: bool, json: bool) -> Answer {
+    if print_plan {
+        println!("{}", plan.json());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let result = run(plan, true, level).and_then(|report| {
+        // A run that failed is simply run again, with somebody who writes down what happens.
+        let told = report.verdict == Verdict::Invalid && level.is_none();
+        if told { run(plan, true, Some(Level::Story)).map(|again| (report, again.story)) } else { Ok((report, Vec::new())) }
+    });
+    Ok(code(result.map(|(mut report, told)| {
+        let short = level.is_none();
+        if short {
+            report.story = told;
+        }
+        show::report(plan, &report, short, json);
+        report.verdict
+    })))
+}
+
+fn zoo_verb(bug: Option<String>, seeds: u64, ranges: u64, jobs: usize, profile: &str, json: bool) -> Answer {
+    if !plan::PROFILES.contains(&profile) {
+        return Err(unknown("profile", profile, &plan::PROFILES));
+    }
+    let bugs = match bug {
+        Some(name) => vec![find_bug(&name)?],
+        None => Bug::all().into_iter().filter(|b| b.built()).collect(),
+    };
+    if !cfg!(feature = "zoo") {
+        eprintln!("plait-chaos: this build has only the bugs of the world itself; build with `--features zoo` for the rest");
+    }
+    Ok(code(zoo_table::table(&bugs, seeds, ranges, jobs, profile, json)))
+}
+
+/// A report in one line.
+pub fn line(report: &Report) -> String {
+    let c = &report.counts;
+    let mut line = format!(
+        "seed {}: {} ({} yes, {} no, {} unknown, {} reads; {} faults in effect, {} terms)",
+        report.seed,
+        report.verdict.word(),
+        c.yes,
+        c.no,
+        c.unknown,
+        c.reads,
+        report.effects(),
+        c.terms
+    );
+    if let Some(violation) = report.violations.first() {
+        line += &format!("\n  {violation}");
+    }
+    if let Some(why) = &report.why {
+        line += &format!("\n  {why}");
+    }
+    line
+}
