@@ -112,7 +112,7 @@ impl Client {
     pub async fn session(&self) -> Result<Session, Error> {
         let deadline = Instant::now() + self.policy.deadline;
         let link = self.links[self.first.load(Ordering::Relaxed) % self.links.len()].clone();
-        match link.seat(deadline).await {
+        match link.own_seat(deadline).await {
             Ok(seat) => Ok(Session { link, seat, deadline: self.policy.deadline }),
             Err(Failure::NotSent(why) | Failure::NotAnswered(why)) => Err(Error::Unreachable { why }),
         }
@@ -148,7 +148,8 @@ async fn once(link: &Link, script: &Script, deadline: Instant) -> Result<Done, E
     }
 }
 
-/// One session on one node: what is begun in it stays open until it is committed or rolled back.
+/// One session on one node: what is begun in it stays open until it is committed or rolled back, and is rolled back when
+/// the session is dropped.
 #[derive(Debug)]
 pub struct Session {
     link: Arc<Link>,

@@ -58,9 +58,17 @@ struct State {
 
 #[derive(Debug)]
 struct Live {
+    channel: Channel,
+    /// Dropped with the last user of the stream, which ends it, and with it its sessions on the node.
     requests: mpsc::Sender<wire::Request>,
-    waiting: Mutex<Waiting>,
     next_id: AtomicU64,
+    slips: Arc<Slips>,
+}
+
+/// What the reader of a stream shares with those who wait.
+#[derive(Debug, Default)]
+struct Slips {
+    waiting: Mutex<Waiting>,
     dead: AtomicBool,
 }
 
@@ -74,7 +82,7 @@ struct Waiting {
     over: Option<String>,
 }
 
-impl Live {
+impl Slips {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().expect("nothing panics while it holds the slips")
     }
@@ -97,11 +105,11 @@ pub(crate) struct Seat {
 impl Seat {
     /// Gives the number back for others. Only after every request of it was answered and no transaction is open.
     pub(crate) fn leave(self) {
-        self.live.waiting().idle.push(self.session);
+        self.live.slips.waiting().idle.push(self.session);
     }
 
     pub(crate) fn gone(&self) -> bool {
-        self.live.dead.load(Ordering::Acquire)
+        self.live.slips.dead.load(Ordering::Acquire)
     }
 }
 
@@ -119,7 +127,7 @@ impl Link {
         let live = tokio::time::timeout_at(deadline, self.live()).await.unwrap_or_else(|_| {
             Err(Failure::NotSent(format!("{} was not reached before the deadline", self.address)))
         })?;
-        let mut waiting = live.waiting();
+        let mut waiting = live.slips.waiting();
         let session = waiting.idle.pop().unwrap_or_else(|| {
             waiting.sessions += 1;
             waiting.sessions
@@ -131,7 +139,7 @@ impl Link {
     async fn live(&self) -> Result<Arc<Live>, Failure> {
         let mut state = self.live.lock().await;
         if let Some(live) = &state.live
-            && !live.dead.load(Ordering::Acquire)
+            && !live.slips.dead.load(Ordering::Acquire)
         {
             return Ok(live.clone());
         }
@@ -155,37 +163,20 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Arc<Live>, String> {
-        let channel = channel(self.address).await?;
-        let (requests, queue) = mpsc::channel(QUEUE_MAX);
-        let mut client = ClientClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX);
-        let stream = client.session(tokio_stream::wrappers::ReceiverStream::new(queue));
-        let replies = tokio::time::timeout(CONNECT_MAX, stream).await;
-        let mut replies = match replies {
-            Err(_) => return Err("the node accepted the connection and did not open a stream".into()),
-            Ok(Err(status)) => return Err(status.message().to_owned()),
-            Ok(Ok(replies)) => replies.into_inner(),
+        open(channel(self.address).await?).await
+    }
+
+    /// A session with a stream of its own on the same connection: it ends on the node when the seat is dropped, and
+    /// nobody else ever has it.
+    pub(crate) async fn own_seat(&self, deadline: Instant) -> Result<Seat, Failure> {
+        let opened = async {
+            let channel = self.live().await?.channel.clone();
+            open(channel).await.map_err(|why| Failure::NotSent(format!("{}: {why}", self.address)))
         };
-        let waiting = Mutex::default();
-        let live =
-            Arc::new(Live { requests, waiting, next_id: AtomicU64::new(1), dead: AtomicBool::new(false) });
-        let reader = live.clone();
-        tokio::spawn(async move {
-            let why = loop {
-                match replies.message().await {
-                    Ok(Some(reply)) => {
-                        let slip = reader.waiting().slips.remove(&reply.id);
-                        if let Some(slip) = slip {
-                            // Its owner may have stopped waiting.
-                            let _ = slip.send(reply);
-                        }
-                    }
-                    Ok(None) => break "the node closed the connection".to_owned(),
-                    Err(status) => break status.message().to_owned(),
-                }
-            };
-            reader.end(why);
-        });
-        Ok(live)
+        match tokio::time::timeout_at(deadline, opened).await {
+            Ok(live) => Ok(Seat { live: live?, session: 1 }),
+            Err(_) => Err(Failure::NotSent(format!("{} was not reached before the deadline", self.address))),
+        }
     }
 
     /// Asks and waits for the reply.
@@ -199,7 +190,7 @@ impl Link {
         let id = live.next_id.fetch_add(1, Ordering::Relaxed);
         let (slip, answer) = oneshot::channel();
         {
-            let mut waiting = live.waiting();
+            let mut waiting = live.slips.waiting();
             if let Some(why) = &waiting.over {
                 return Err(Failure::NotSent(format!("{}: {why}", self.address)));
             }
@@ -208,21 +199,52 @@ impl Link {
         let request = wire::Request { id, session: seat.session, kind: Some(kind) };
         let sent = tokio::time::timeout_at(deadline, live.requests.send(request)).await;
         if !matches!(sent, Ok(Ok(()))) {
-            live.waiting().slips.remove(&id);
+            live.slips.waiting().slips.remove(&id);
             return Err(Failure::NotSent(format!("{}: the connection takes no more requests", self.address)));
         }
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => {
-                let why = live.waiting().over.clone().unwrap_or_else(|| "the connection ended".into());
+                let why = live.slips.waiting().over.clone().unwrap_or_else(|| "the connection ended".into());
                 Err(Failure::NotAnswered(format!("{}: {why} before it answered", self.address)))
             }
             Err(_) => {
-                live.waiting().slips.remove(&id);
+                live.slips.waiting().slips.remove(&id);
                 Err(Failure::NotAnswered(format!("{} did not answer before the deadline", self.address)))
             }
         }
     }
+}
+
+/// Opens a stream of sessions.
+async fn open(channel: Channel) -> Result<Arc<Live>, String> {
+    let (requests, queue) = mpsc::channel(QUEUE_MAX);
+    let mut client = ClientClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX);
+    let stream = client.session(tokio_stream::wrappers::ReceiverStream::new(queue));
+    let mut replies = match tokio::time::timeout(CONNECT_MAX, stream).await {
+        Err(_) => return Err("the node accepted the connection and did not open a stream".into()),
+        Ok(Err(status)) => return Err(status.message().to_owned()),
+        Ok(Ok(replies)) => replies.into_inner(),
+    };
+    let slips = Arc::<Slips>::default();
+    let reader = slips.clone();
+    tokio::spawn(async move {
+        let why = loop {
+            match replies.message().await {
+                Ok(Some(reply)) => {
+                    let slip = reader.waiting().slips.remove(&reply.id);
+                    if let Some(slip) = slip {
+                        // Its owner may have stopped waiting.
+                        let _ = slip.send(reply);
+                    }
+                }
+                Ok(None) => break "the node closed the connection".to_owned(),
+                Err(status) => break status.message().to_owned(),
+            }
+        };
+        reader.end(why);
+    });
+    Ok(Arc::new(Live { channel, requests, next_id: AtomicU64::new(1), slips }))
 }
 
 /// A channel to a node's gRPC port.

@@ -25,6 +25,8 @@ enum Act {
 struct Fake {
     acts: Arc<Mutex<Vec<Act>>>,
     asked: Arc<AtomicUsize>,
+    /// Streams that are open.
+    streams: Arc<AtomicUsize>,
 }
 
 #[tonic::async_trait]
@@ -38,6 +40,7 @@ impl client_server::Client for Fake {
         let (replies, stream) = tokio::sync::mpsc::channel(16);
         let fake = self.clone();
         let mut requests = requests.into_inner();
+        fake.streams.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
                 fake.asked.fetch_add(1, Ordering::SeqCst);
@@ -49,7 +52,7 @@ impl client_server::Client for Fake {
                     Act::Yes => (wire::Outcome::Yes, None),
                     Act::No { code, retry } => (wire::Outcome::No, error(code, retry, "refused")),
                     Act::Unknown => (wire::Outcome::Unknown, error(1180, false, "not known")),
-                    Act::HangUp => return,
+                    Act::HangUp => break,
                     Act::Silent => continue,
                 };
                 let reply = wire::Reply {
@@ -60,9 +63,10 @@ impl client_server::Client for Fake {
                     seqno: 7,
                 };
                 if replies.send(Ok(reply)).await.is_err() {
-                    return;
+                    break;
                 }
             }
+            fake.streams.fetch_sub(1, Ordering::SeqCst);
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -74,14 +78,18 @@ impl client_server::Client for Fake {
 
 /// A node that does these acts in turn and then says yes; with its count of requests.
 async fn node(acts: &[Act]) -> (SocketAddr, Arc<AtomicUsize>) {
+    let (address, fake) = fake(acts).await;
+    (address, fake.asked)
+}
+
+async fn fake(acts: &[Act]) -> (SocketAddr, Fake) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let acts: Vec<Act> = acts.iter().rev().cloned().collect();
-    let fake = Fake { acts: Arc::new(Mutex::new(acts)), asked: Arc::default() };
-    let asked = fake.asked.clone();
-    let server = tonic::transport::Server::builder().add_service(ClientServer::new(fake));
+    let fake = Fake { acts: Arc::new(Mutex::new(acts)), asked: Arc::default(), streams: Arc::default() };
+    let server = tonic::transport::Server::builder().add_service(ClientServer::new(fake.clone()));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    (address, asked)
+    (address, fake)
 }
 
 fn write() -> Script {
@@ -149,6 +157,23 @@ async fn without_any_node_the_answer_is_a_definite_no_in_time() {
     let error = client.transact(&write()).await.expect_err("nobody is there");
     assert_eq!(error.outcome(), Outcome::No);
     assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_dropped_session_ends_on_the_node() {
+    let (address, fake) = fake(&[]).await;
+    let client = Client::new(&[address]);
+    client.transact(&write()).await.expect("it serves");
+    let mut session = client.session().await.expect("it serves");
+    session.begin(Isolation::default()).await.expect("it serves");
+    assert_eq!(fake.streams.load(Ordering::SeqCst), 2);
+    drop(session);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while fake.streams.load(Ordering::SeqCst) != 1 {
+        assert!(Instant::now() < deadline, "the stream of a dropped session is never closed");
+        tokio::task::yield_now().await;
+    }
+    client.transact(&write()).await.expect("the other stream is not touched");
 }
 
 #[test]
