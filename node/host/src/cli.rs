@@ -264,15 +264,24 @@ async fn watch_signals(doors: Doors) {
     }
 }
 
-/// A forced recovery is over once this node is the only member, and serves: then the log says so on its disk.
+/// A forced recovery is over once the lost members are removed and a checkpoint says so: from then on no start
+/// counts them, whatever part of the log it knows to be committed.
 async fn end_when_alone(doors: Doors, answer_timeout: Duration) {
+    let account = || plait_host::edge::http::ask(&doors, answer_timeout, Control::Account);
+    let mut generation_before = None;
     loop {
-        let account = plait_host::edge::http::ask(&doors, answer_timeout, Control::Account).await;
-        if account.is_ok_and(|account| account.status.voters.len() == 1 && account.unready().is_none()) {
-            let _ = doors.control.send(Control::Shutdown { why: "the recovery is done".into() }).await;
-            return;
+        match (account().await, generation_before) {
+            (Ok(account), Some(before)) if account.status.checkpoint_generation > before => {
+                let _ = doors.control.send(Control::Shutdown { why: "the recovery is done".into() }).await;
+                return;
+            }
+            (Ok(account), None) if !account.recovering && account.unready().is_none() => {
+                if doors.checkpoint(answer_timeout).await {
+                    generation_before = Some(account.status.checkpoint_generation);
+                }
+            }
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

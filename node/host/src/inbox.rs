@@ -8,6 +8,7 @@ use plait_replica::{Input, SessionId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Control messages that wait.
@@ -68,6 +69,8 @@ pub struct Account {
     pub slot: Slot,
     pub status: plait_replica::Status,
     pub draining: bool,
+    /// A forced recovery is not done yet.
+    pub recovering: bool,
     pub peers: [PeerAccount; 3],
     pub disk: crate::disk::Figures,
     pub requests: u64,
@@ -126,6 +129,21 @@ impl Doors {
     pub async fn drained(&self) {
         let mut draining = self.draining.subscribe();
         draining.wait_for(|draining| *draining).await.expect("a sender of it is at hand");
+    }
+
+    /// Asks for a checkpoint now; whether the machine took the wish.
+    pub async fn checkpoint(&self, within: Duration) -> bool {
+        let (to, mut answers) = mpsc::unbounded_channel();
+        let session = self.session();
+        let request = plait_replica::Request::Checkpoint;
+        let asked = Asked::Request { session, request, reply: ReplyTo { to, id: 0, lane: 0 } };
+        let answered = async {
+            self.asked.send(asked).await.ok()?;
+            answers.recv().await
+        };
+        let answer = tokio::time::timeout(within, answered).await;
+        self.close(session);
+        matches!(answer, Ok(Some(Answer::Reply { reply: Ok(_), .. })))
     }
 
     /// Tells the machine that a client is gone, from a place that can't wait.

@@ -72,6 +72,7 @@ impl Drive {
             slot: self.parts.slot,
             status: self.parts.replica.status(now),
             draining: self.stopping.is_some(),
+            recovering: self.parts.replica.recovering(),
             peers,
             disk: self.parts.files.figures(),
             requests: self.requests,

@@ -2,7 +2,7 @@
 
 use super::http::ask;
 use crate::events::Ring;
-use crate::inbox::{Account, Control, Doors, ReplyTo};
+use crate::inbox::{Account, Control, Doors};
 use crate::shim::Rule;
 use plait_base::{BootEpoch, Slot};
 use plait_proto::admin::v1 as wire;
@@ -120,22 +120,9 @@ impl Admin for AdminDoor {
     }
 
     async fn checkpoint(&self, _: Request<wire::CheckpointRequest>) -> Answered<wire::Done> {
-        let (to, mut answers) = mpsc::unbounded_channel();
-        let session = self.doors.session();
-        let asked = crate::inbox::Asked::Request {
-            session,
-            request: plait_replica::Request::Checkpoint,
-            reply: ReplyTo { to, id: 0, lane: 0 },
-        };
-        let answered = async {
-            self.doors.asked.send(asked).await.ok()?;
-            answers.recv().await
-        };
-        let answer = tokio::time::timeout(self.answer_timeout, answered).await;
-        self.doors.close(session);
-        match answer {
-            Ok(Some(_)) => done(),
-            _ => Err(Status::unavailable("the node did not take the request; try again")),
+        match self.doors.checkpoint(self.answer_timeout).await {
+            true => done(),
+            false => Err(Status::unavailable("the node did not take the request; try again")),
         }
     }
 
