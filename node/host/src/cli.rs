@@ -329,6 +329,10 @@ fn note_panics(config: &Config, lines: &Lines) {
     let (lines, slot) = (lines.clone(), config.slot);
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        let payload = info.payload();
+        let what = payload.downcast_ref::<String>().map(String::as_str);
+        let what =
+            what.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
         let backtrace = std::backtrace::Backtrace::force_capture();
         let line = serde_json::json!({
             "schema": "plait.event/1",
@@ -337,7 +341,7 @@ fn note_panics(config: &Config, lines: &Lines) {
             "mono_us": sys::boottime_ns() / 1000,
             "event": "panic",
             "facts": {
-                "what": info.payload_as_str().unwrap_or("a panic without words"),
+                "what": what,
                 "where": info.location().map(ToString::to_string),
                 "thread": std::thread::current().name(),
                 "version": env!("CARGO_PKG_VERSION"),

@@ -15,10 +15,13 @@ use tokio::sync::watch;
 /// Bytes that one kept flow event takes, in the deque and beside it, about.
 const FLOW_EVENT_BYTES: usize = 160;
 
+/// A state event as a line of JSON, and its position.
+type Line = (u64, Arc<str>);
+
 /// The state events that are kept in memory, with their positions. Shared with whoever streams them.
 #[derive(Debug, Clone)]
 pub struct Ring {
-    lines: Arc<Mutex<VecDeque<(u64, Arc<str>)>>>,
+    lines: Arc<Mutex<VecDeque<Line>>>,
     newest: watch::Sender<u64>,
     lines_max: usize,
 }
@@ -39,7 +42,7 @@ impl Ring {
     }
 
     /// What came after a position, oldest first.
-    pub fn after(&self, position: u64) -> Vec<(u64, Arc<str>)> {
+    pub fn after(&self, position: u64) -> Vec<Line> {
         let lines = self.lines.lock().expect("nothing panics with the ring's lock held");
         lines.iter().skip_while(|(at, _)| *at <= position).cloned().collect()
     }

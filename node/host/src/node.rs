@@ -120,8 +120,7 @@ pub async fn run<N: Net>(config: Config, world: World<N>, doors: Doors, queued: 
         ("seqno", status.seqno.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
-    tracing::info!(member = started[0].1, epoch = started[1].1, seqno = started[2].1, "started");
-    events.note(world.clock.now(), "started", started);
+    events.note(world.clock.now(), "process_started", started);
 
     let mut tasks = JoinSet::new();
     for to in config.slot.others() {

@@ -59,7 +59,7 @@ impl Setting for Duration {
     fn show(&self) -> String {
         if self.subsec_nanos() == 0 {
             format!("{}s", self.as_secs())
-        } else if self.subsec_micros() % 1000 == 0 {
+        } else if self.subsec_micros().is_multiple_of(1000) {
             format!("{}ms", self.as_millis())
         } else {
             format!("{}us", self.as_micros())

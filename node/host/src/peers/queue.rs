@@ -120,17 +120,16 @@ impl tokio_stream::Stream for Outgoing {
         }
         let queue = self.queue.clone();
         let mut inner = queue.inner();
-        while let Some(waiting) = inner.frames.front() {
-            if let Some(due) = waiting.due
-                && due > Instant::now()
-            {
+        let due = match inner.frames.front().map(|waiting| waiting.due) {
+            None => false,
+            Some(Some(due)) if due > Instant::now() => {
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
                 timer.as_mut().reset(due);
-                if timer.as_mut().poll(cx).is_pending() {
-                    break;
-                }
+                timer.as_mut().poll(cx).is_ready()
             }
-            let waiting = inner.frames.pop_front().expect("it was there a moment ago");
+            Some(_) => true,
+        };
+        if due && let Some(waiting) = inner.frames.pop_front() {
             inner.bytes -= waiting.bytes.len();
             inner.figures.frames += 1;
             inner.figures.bytes += waiting.bytes.len() as u64;
