@@ -56,12 +56,13 @@ impl World {
 
     async fn wait(&self, holds: impl Fn(&View) -> bool) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
         loop {
+            looks.tick().await;
             match view(&self.place).await {
                 Ok(view) if holds(&view) => return,
                 seen => assert!(tokio::time::Instant::now() < deadline, "it never came to that: {seen:?}"),
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
