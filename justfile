@@ -24,7 +24,7 @@ ci:
 # Format, then lint as CI does
 lint:
     cargo fmt --all
-    cargo clippy --profile sim --workspace --all-targets --features plait-chaos/zoo -- -D warnings
+    cargo clippy --profile sim --workspace --all-targets --features plait-chaos/zoo,plait-host/zoo -- -D warnings
 
 # The simulator: `just chaos run --seed 7`, `just chaos hunt --seeds 1..1000`
 chaos *words:

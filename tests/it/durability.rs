@@ -4,7 +4,7 @@
 //! every node at the end.
 
 use plait_tests::cluster::{Cluster, Running};
-use plait_tests::wait;
+use plait_tests::{need, wait};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -114,6 +114,32 @@ fn nothing_acknowledged_is_lost_with_the_power() {
         cluster.whole();
     }
     cluster.down();
+}
+
+/// The test above can fail: with a sync that does nothing, a loss of power is seen within three rounds, as a
+/// verdict, as a log that is damaged, or as a cluster that doesn't come up.
+#[test]
+fn a_sync_that_does_nothing_is_seen() {
+    let cluster = Cluster::with_bug("nosync", "NoSync");
+    cluster.start();
+    let log = std::fs::read_to_string(cluster.dir().join("logs/n1.log")).unwrap_or_default();
+    if !need::met("zoo", log.contains("PLAIT_ZOO=NoSync"), "is not built into plait-node (feature zoo)") {
+        return;
+    }
+    for round in 0..3 {
+        let load = bank(&cluster, "3s");
+        wait::pass(Duration::from_millis(1500));
+        cluster.plait(&["power-off", "site"]).ok();
+        let base = cluster.base.to_string();
+        let up = cluster.plait(&["up", "--timeout", "20s", "--port-base", &base]);
+        let ran = load.end(LOAD_MAX);
+        if up.code != Some(0) || ran.json()["verdict"] == "invalid" {
+            println!("seen in round {round}: up says {:?}, the load {}", up.code, ran.json()["verdict"]);
+            return;
+        }
+        cluster.note();
+    }
+    panic!("three losses of power with a sync that does nothing, and nothing was missed");
 }
 
 #[test]

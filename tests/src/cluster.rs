@@ -127,6 +127,8 @@ impl Process {
 pub struct Cluster {
     pub home: PathBuf,
     pub base: u16,
+    /// A bug of the zoo that the nodes are to have.
+    bug: Option<&'static str>,
     seen: Mutex<Vec<Process>>,
     _one: MutexGuard<'static, ()>,
 }
@@ -139,13 +141,20 @@ impl Cluster {
         let home = std::env::temp_dir().join(format!("plait-{}-{test}", std::process::id()));
         let _ = std::fs::remove_dir_all(&home);
         std::fs::create_dir_all(&home).expect("a temporary directory");
-        Cluster { home, base: free_block(), seen: Mutex::new(Vec::new()), _one: one }
+        Cluster { home, base: free_block(), bug: None, seen: Mutex::new(Vec::new()), _one: one }
     }
 
     /// Three nodes that serve.
     pub fn up(test: &str) -> Cluster {
         let cluster = Cluster::new(test);
         cluster.start();
+        cluster
+    }
+
+    /// As `new`; the nodes have this planted bug, if they were built with any.
+    pub fn with_bug(test: &str, bug: &'static str) -> Cluster {
+        let mut cluster = Cluster::new(test);
+        cluster.bug = Some(bug);
         cluster
     }
 
@@ -160,7 +169,8 @@ impl Cluster {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(binary("plait"));
         command.args(words).args(["--name", "t"]).env("PLAIT_HOME", &self.home).env("NO_COLOR", "1");
-        command.env_remove("PLAIT_PORT_BASE").env_remove("PLAIT_NAME");
+        command.env_remove("PLAIT_PORT_BASE").env_remove("PLAIT_NAME").env_remove("PLAIT_ZOO");
+        command.envs(self.bug.map(|bug| ("PLAIT_ZOO", bug)));
         command
     }
 

@@ -6,14 +6,19 @@ use std::process::{Command, Stdio};
 /// Whether this program is here. `PLAIT_REQUIRE=mariadb,python3` turns a *no* into a failure.
 pub fn program(name: &str) -> bool {
     let probe = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if probe.is_ok_and(|status| status.success()) {
+    met(name, probe.is_ok_and(|status| status.success()), "is not installed")
+}
+
+/// A condition by its name in `PLAIT_REQUIRE`; `why_not` says what is the matter without it.
+pub fn met(name: &str, here: bool, why_not: &str) -> bool {
+    if here {
         return true;
     }
     let required = std::env::var("PLAIT_REQUIRE").unwrap_or_default();
     assert!(
         !required.split(',').any(|word| word.trim() == name),
-        "{name} is not here and PLAIT_REQUIRE={required} asks for it; install it, or take it out of PLAIT_REQUIRE"
+        "{name} {why_not}, and PLAIT_REQUIRE={required} asks for it; provide it, or take it out of PLAIT_REQUIRE"
     );
-    println!("skipped: {name} is not installed");
+    println!("skipped: {name} {why_not}");
     false
 }
