@@ -300,6 +300,12 @@ impl Ctx {
 
 /// Runs the program; the exit code is DESIGN §9's.
 pub fn main() -> ExitCode {
+    // A panic is our bug, wherever it happens: also in a task, where it would end that task alone and go unseen.
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = std::backtrace::Backtrace::capture();
+        eprintln!("{}\n{trace}", Fail::bug("plait has met a defect of its own", panic));
+        std::process::exit(Code::Bug as i32);
+    }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -381,7 +387,9 @@ fn run(cli: Cli, say: Say) -> Res<ExitCode> {
         Verb::Supervise => return crate::supervise::run(ctx.place).map(|()| ExitCode::SUCCESS),
         Verb::Chaos { args } => return Err(verb::chaos::exec(&args)),
         Verb::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "plait", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "plait", &mut script);
+            crate::say::print_line(String::from_utf8_lossy(&script).trim_end());
             return Ok(ExitCode::SUCCESS);
         }
         Verb::Version => {
