@@ -185,6 +185,8 @@ pub struct Consensus {
     token: u64,
     /// Everything up to this token must be durable before the node takes part.
     started_at: u64,
+    /// Once this token is durable, the identity file is to say that the log was made.
+    note_at: Option<u64>,
     durable: u64,
     /// Which record of the log each write of it ends with.
     written: VecDeque<(u64, u64)>,
@@ -339,6 +341,9 @@ impl Consensus {
         self.durable = token;
         while let Some((_, sequence)) = self.written.pop_front_if(|(t, _)| *t <= token) {
             self.group.as_mut().expect("whoever writes has a log").wal.synced(sequence);
+        }
+        if self.note_at.take_if(|at| *at <= token).is_some() {
+            self.note_started();
         }
         self.after_persist(now);
         self.observe(now);

@@ -54,7 +54,15 @@ pub fn identity(cluster: ClusterId, member: MemberId, started: bool) -> Bytes {
     w.finish()
 }
 
-fn read_identity(bytes: &[u8]) -> Result<(ClusterId, MemberId, bool), String> {
+/// Why an identity file says nothing.
+enum NoIdentity {
+    /// Of a format that this build does not know.
+    Foreign(String),
+    /// Half written or damaged. The log beside it, if there is one, names the member too.
+    Unreadable,
+}
+
+fn read_identity(bytes: &[u8]) -> Result<(ClusterId, MemberId, bool), NoIdentity> {
     let read = || -> Result<_, codec::Error> {
         let mut r = Reader::new(bytes);
         let magic = r.raw(8)?;
@@ -68,11 +76,13 @@ fn read_identity(bytes: &[u8]) -> Result<(ClusterId, MemberId, bool), String> {
         let started = r.bool()?;
         Ok((magic == b"plait-id", cluster, member, started, r.u32()?))
     };
-    let (magic, cluster, member, started, crc) = read().map_err(|why| format!("the identity file: {why}"))?;
-    if !magic || crc != crc32c::crc32c(&bytes[..bytes.len().saturating_sub(4)]) {
-        return Err("the identity file is damaged: its check sum is wrong".to_owned());
+    match read() {
+        Err(why @ codec::Error::Format(_)) => Err(NoIdentity::Foreign(format!("the identity file: {why}"))),
+        Ok((true, cluster, member, started, crc)) if crc == crc32c::crc32c(&bytes[..bytes.len() - 4]) => {
+            Ok((cluster, member, started))
+        }
+        _ => Err(NoIdentity::Unreadable),
     }
-    Ok((cluster, member, started))
 }
 
 impl Consensus {
@@ -86,6 +96,7 @@ impl Consensus {
             group: None,
             token: 0,
             started_at: 0,
+            note_at: None,
             durable: 0,
             written: VecDeque::new(),
             outbox: BTreeMap::new(),
@@ -93,33 +104,41 @@ impl Consensus {
         };
         let files = boot.disk.list().map_err(refused)?;
         let recovered = Wal::recover(boot.disk, me.config.cluster, me.config.segment_bytes);
-        if !files.contains(&File::Identity) {
-            return match recovered {
-                Ok(None) => Ok(me),
-                _ => Err(OpenError::Damaged("there is a log here and no identity file beside it".to_owned())),
+        let recovered = match recovered {
+            Ok(recovered) => recovered,
+            Err(why @ RecoverError::DamagedMiddle { .. }) => return Err(OpenError::Damaged(why.to_string())),
+            Err(why) => return Err(OpenError::Refused(why.to_string())),
+        };
+        let known = match files.contains(&File::Identity) {
+            true => match read_identity(&boot.disk.read(File::Identity).map_err(refused)?) {
+                Ok(known) => Some(known),
+                Err(NoIdentity::Foreign(why)) => return Err(OpenError::Refused(why)),
+                Err(NoIdentity::Unreadable) => None,
+            },
+            false => None,
+        };
+        // The file is written anew only while the log beside it is durable: if it is torn, the log names the
+        // member, and without a log this node has never taken part.
+        let by_log = || recovered.as_ref().map(|found| (me.config.cluster, found.member, false));
+        let Some((cluster, member, started)) = known.or_else(by_log) else {
+            return match boot.checkpoint {
+                None => Ok(me),
+                Some(_) => {
+                    Err(OpenError::Damaged("there is a checkpoint here and no log beside it".to_owned()))
+                }
             };
-        }
-        let bytes = boot.disk.read(File::Identity).map_err(refused)?;
-        let (cluster, member, started) = read_identity(&bytes).map_err(|why| {
-            // Only a file of ours with a broken check sum is damage; another format is somebody else's.
-            if why.contains("check sum") { OpenError::Damaged(why) } else { OpenError::Refused(why) }
-        })?;
+        };
         if cluster != me.config.cluster || member.slot != me.config.slot {
             return Err(OpenError::Refused(format!(
                 "this directory belongs to {member} of cluster {cluster}, not to {} of cluster {}",
                 me.config.slot, me.config.cluster
             )));
         }
-        let recovered = match recovered {
-            Ok(recovered) => recovered,
-            Err(why @ RecoverError::DamagedMiddle { .. }) => return Err(OpenError::Damaged(why.to_string())),
-            Err(why) => return Err(OpenError::Refused(why.to_string())),
-        };
         let Some(found) = recovered else {
-            if started {
+            if started || boot.checkpoint.is_some() {
                 return Err(OpenError::Damaged("its log was made once and is not there".to_owned()));
             }
-            me.make_log(boot.now.mono, member, boot.checkpoint);
+            me.make_log(boot.now.mono, member);
             return Ok(me);
         };
         if found.member != member {
@@ -136,34 +155,34 @@ impl Consensus {
     }
 
     /// A member's first start: an empty log. The log is made first, then the identity file says that it was.
-    fn make_log(&mut self, now: Mono, member: MemberId, checkpoint: Option<Image>) {
+    fn make_log(&mut self, now: Mono, member: MemberId) {
         let mut ops = Vec::new();
         let mut wal = Wal::create(self.config.cluster, member, self.config.segment_bytes, &mut ops);
         let epoch = BootEpoch(u64::from(member.incarnation.0) << 32 | 1);
         wal.boot(epoch, &mut ops);
         let token = self.persist(ops);
         self.written.push_back((token, wal.written()));
-        self.note_started(member);
-        debug_assert!(checkpoint.is_none(), "an empty log has no checkpoint");
+        self.note_started_after(token);
         let base = (Index::ZERO, Term::ZERO);
         self.begin(now, member, epoch, wal, HardState::default(), base, &[], None);
     }
 
-    fn note_started(&mut self, member: MemberId) {
-        let bytes = identity(self.config.cluster, member, true);
-        let len = bytes.len() as u64;
-        let create = Op::Create { file: File::Identity, bytes: len };
-        self.started_at = self.persist(vec![create, Op::Write { file: File::Identity, at: 0, bytes }]);
+    /// The node takes part once the log up to `token` is durable and the identity file, written after that, says so.
+    fn note_started_after(&mut self, token: u64) {
+        self.started_at = u64::MAX;
+        self.note_at = Some(token);
     }
 
-    /// An empty node was given its incarnation: identity first, so that this id is never used by another start.
+    pub(super) fn note_started(&mut self) {
+        let member = self.member().expect("only a member has a log");
+        self.started_at = self.persist(identity_ops(self.config.cluster, member, true));
+    }
+
+    /// An empty node was given its incarnation.
     pub(super) fn become_member(&mut self, member: MemberId) {
-        let bytes = identity(self.config.cluster, member, false);
-        let len = bytes.len() as u64;
-        let create = Op::Create { file: File::Identity, bytes: len };
-        self.persist(vec![create, Op::Write { file: File::Identity, at: 0, bytes }]);
+        self.persist(identity_ops(self.config.cluster, member, false));
         let now = self.next_tick;
-        self.make_log(now, member, None);
+        self.make_log(now, member);
     }
 
     fn resume(
@@ -221,7 +240,7 @@ impl Consensus {
         self.started_at = self.persist(ops);
         self.written.push_back((self.started_at, wal.written()));
         if !started {
-            self.note_started(member);
+            self.note_started_after(self.started_at);
         }
         self.begin(now, member, epoch, wal, hard, base, &entries, checkpoint);
         Ok(())
@@ -315,4 +334,10 @@ impl Consensus {
             offered: None,
         });
     }
+}
+
+fn identity_ops(cluster: ClusterId, member: MemberId, started: bool) -> Vec<Op> {
+    let bytes = identity(cluster, member, started);
+    let create = Op::Create { file: File::Identity, bytes: bytes.len() as u64 };
+    vec![create, Op::Write { file: File::Identity, at: 0, bytes }]
 }
