@@ -62,6 +62,11 @@ impl History {
         }
     }
 
+    /// The hash chain after the last entry that was published whole.
+    pub fn chain(&self) -> u64 {
+        self.chains.back().expect("there is always a last one").1
+    }
+
     fn chain_at(&self, index: Index) -> Option<u64> {
         let at = self.chains.binary_search_by_key(&index, |(i, _)| *i).ok()?;
         Some(self.chains[at].1)

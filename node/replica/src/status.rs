@@ -59,7 +59,8 @@ impl Replica {
             log_first_index: self.consensus.first_index().0,
             log_bytes: self.consensus.log_bytes(),
             seqno: self.store.applied(),
-            chain: self.store.chain().to_string(),
+            // In the middle of an entry the store's own chain is already ahead of the published seqno.
+            chain: format!("{:016x}", self.history.chain().swap_bytes()),
             lease_until: self.consensus.lease_until(now, Strand::Store),
             sessions: self.sessions.len(),
             proposals: self.consensus.waiting(),
