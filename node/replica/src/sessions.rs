@@ -145,6 +145,7 @@ impl Replica {
                     &self.consensus,
                     &self.counters,
                     &self.store,
+                    self.history.chain(),
                     self.state,
                 )
             };
@@ -155,6 +156,9 @@ impl Replica {
                 Ok(Progress::Yield) => self.sessions.run.push_back(id),
                 Ok(Progress::Order(op)) => self.order(now, id, op),
                 Ok(Progress::Reply { reply, depends_on, hangup }) => {
+                    if let Err(Error::Internal { why }) = &reply {
+                        self.event(Event::StatementPanicked { why: why.clone() });
+                    }
                     self.answered(now, id, reply, depends_on, hangup);
                 }
                 Err(panic) => {

@@ -60,7 +60,7 @@ impl Replica {
             log_bytes: self.consensus.log_bytes(),
             seqno: self.store.applied(),
             // In the middle of an entry the store's own chain is already ahead of the published seqno.
-            chain: format!("{:016x}", self.history.chain().swap_bytes()),
+            chain: show(self.history.chain()),
             lease_until: self.consensus.lease_until(now, Strand::Store),
             sessions: self.sessions.len(),
             proposals: self.consensus.waiting(),
@@ -138,6 +138,7 @@ pub(crate) fn wsrep_rows(
     consensus: &Consensus,
     counters: &Counters,
     store: &Store,
+    chain: u64,
     state: State,
 ) -> Vec<(String, String)> {
     let on = |yes: bool| if yes { "ON" } else { "OFF" }.to_owned();
@@ -175,8 +176,13 @@ pub(crate) fn wsrep_rows(
         ("wsrep_local_cert_failures", counters.local_cert_failures.to_string()),
         ("wsrep_evs_state", format!("{role}/term {}", consensus.term())),
         ("wsrep_local_cached_downto", consensus.first_index().to_string()),
-        ("wsrep_state_hash", store.chain().to_string()),
+        ("wsrep_state_hash", show(chain)),
         ("wsrep_provider_name", "Plait".to_owned()),
     ];
     list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A shortened hash chain as a `Digest` shows itself.
+fn show(chain: u64) -> String {
+    format!("{:016x}", chain.swap_bytes())
 }
