@@ -144,7 +144,8 @@ pub struct Limits {
     pub proposals_max: usize,
     /// Bytes of proposals in one entry of the log. Default 1 MiB.
     pub entry_bytes_max: usize,
-    /// A log of this many bytes (after the last checkpoint) asks for a checkpoint. Default 16 MiB.
+    /// A log of this many bytes (after the last checkpoint) asks for a checkpoint: what a start must replay at most
+    /// is about twice this. Default 4 MiB.
     pub checkpoint_log_bytes: u64,
     /// Bytes of one segment of the log. Default 8 MiB.
     pub segment_bytes: u64,
@@ -170,7 +171,7 @@ impl Default for Limits {
             lease_timeout: Duration::from_secs(2),
             proposals_max: 4096,
             entry_bytes_max: 1 << 20,
-            checkpoint_log_bytes: 16 << 20,
+            checkpoint_log_bytes: 4 << 20,
             segment_bytes: 8 << 20,
             chunk_bytes: 256 << 10,
             step_work_max: 1024,

@@ -159,7 +159,9 @@ impl Replica {
         // After a start from a checkpoint the store doesn't know what was removed before it, so the older generation
         // can't be written over and is written anew.
         let known_from = self.store.incremental_from();
-        let over = self.checkpoints.begin(number).filter(|generation| generation.seqno >= known_from);
+        // A number that was skipped after a failure leaves something older there; that too is written anew.
+        let over = self.checkpoints.begin(number);
+        let over = over.filter(|g| g.seqno >= known_from && g.number + 2 == number);
         let since = over.map_or(Seqno::ZERO, |g| g.seqno);
         self.checkpoints.log_bytes_at_last = self.consensus.log_bytes();
         self.checkpoints.run = Some(Run {
