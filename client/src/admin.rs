@@ -90,6 +90,6 @@ impl Admin {
         since: u64,
         follow: bool,
     ) -> Result<tonic::Streaming<wire::EventLine>, String> {
-        self.call(self.client.clone().events(wire::EventsRequest { since, follow })).await
+        self.call(self.client.clone().events(wire::EventsRequest { since, follow, flow: false })).await
     }
 }

@@ -13,6 +13,9 @@ pub struct EventsRequest {
     pub since: u64,
     #[prost(bool, tag = "2")]
     pub follow: bool,
+    /// The latest per-transaction events that are kept in memory instead; they have position 0 and are not followed.
+    #[prost(bool, tag = "3")]
+    pub flow: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventLine {

@@ -264,8 +264,9 @@ impl Worker {
             }
             drop(queue);
             if self.fill_spare().is_err() {
-                // Not needed for anything; the file is made when it is asked for.
+                // Nothing depends on it; what it took of a full disk is given back.
                 self.spare = Spare::default();
+                let _ = fs::remove_file(self.dir.join(SPARE));
             }
         }
     }
@@ -351,7 +352,8 @@ impl Worker {
         self.open.remove(&file);
         let path = self.path(file);
         let handle = match self.spare.file.take() {
-            Some(spare) if self.spare.filled_bytes == bytes => {
+            Some(spare) if self.spare.filled_bytes <= bytes => {
+                fill(&spare, self.spare.filled_bytes, bytes - self.spare.filled_bytes)?;
                 fs::rename(self.dir.join(SPARE), &path)?;
                 spare
             }

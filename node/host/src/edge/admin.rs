@@ -60,7 +60,13 @@ impl Admin for AdminDoor {
     type EventsStream = Pin<Box<dyn Stream<Item = Result<wire::EventLine, Status>> + Send>>;
 
     async fn events(&self, request: Request<wire::EventsRequest>) -> Answered<Self::EventsStream> {
-        let wire::EventsRequest { since, follow } = request.into_inner();
+        let wire::EventsRequest { since, follow, flow } = request.into_inner();
+        if flow {
+            let lines = ask(&self.doors, self.answer_timeout, Control::Flow).await;
+            let lines = lines.map_err(Status::deadline_exceeded)?.into_iter();
+            let lines = lines.map(|json| Ok(wire::EventLine { position: 0, json }));
+            return Ok(Response::new(Box::pin(tokio_stream::iter(lines))));
+        }
         let (ring, doors) = (self.ring.clone(), self.doors.clone());
         let (lines, receiver) = mpsc::channel(EVENT_LINES_MAX);
         tokio::spawn(async move {

@@ -155,8 +155,11 @@ fn monitors_and_whoever_runs_it() {
 
     // Events come as they happen.
     let mut admin = AdminClient::new(bench.channel(1));
-    let mut events =
-        bench.runtime.block_on(admin.events(EventsRequest { since: 0, follow: true })).unwrap().into_inner();
+    let mut events = bench
+        .runtime
+        .block_on(admin.events(EventsRequest { since: 0, follow: true, flow: false }))
+        .unwrap()
+        .into_inner();
     let runtime = bench.runtime.clone();
     let mut next = |name: &str| {
         until(&format!("the event {name}"), || {
@@ -168,6 +171,15 @@ fn monitors_and_whoever_runs_it() {
         })
     };
     next("peer_up");
+
+    // What a transaction did is told on demand.
+    let request = EventsRequest { flow: true, ..EventsRequest::default() };
+    let mut flow = bench.runtime.block_on(admin.events(request)).unwrap().into_inner();
+    let mut told = Vec::new();
+    while let Some(line) = bench.runtime.block_on(flow.message()).unwrap() {
+        told.push(serde_json::from_str::<serde_json::Value>(&line.json).unwrap());
+    }
+    assert!(told.iter().any(|event| event["event"] == "ordered"), "{told:?}");
 
     // A rule that makes no sense is refused; one that does is set, shown, and healed.
     let rule = LinkRule { to_slot: 1, cut: true, ..LinkRule::default() };
