@@ -18,6 +18,7 @@ use crate::table::{TableId, TableInfo};
 use crate::txn::Txn;
 use crate::verdict::Verdict;
 use plait_base::{Bytes, Mono, Now, Seqno, Slot};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How often a statement that is a transaction of its own is tried again after a conflict.
@@ -83,14 +84,25 @@ pub(crate) enum Action {
     Whole(Isolation, Work),
     /// Each commits the open transaction first, as in MySQL.
     Create(TableDef),
-    Drop {
-        name: String,
-        if_exists: bool,
-    },
+    Drop(Drops),
     /// Another client takes over: what was open is rolled back, what was set is forgotten.
     Attach(Client),
     /// Known without reading anything.
     Answer(StepResult),
+}
+
+/// Tables to be dropped, one operation each, in order.
+pub(crate) struct Drops {
+    names: VecDeque<String>,
+    if_exists: bool,
+    /// Those that were not there.
+    missing: Vec<String>,
+}
+
+impl Drops {
+    pub fn new(names: impl IntoIterator<Item = String>, if_exists: bool) -> Drops {
+        Drops { names: names.into_iter().collect(), if_exists, missing: Vec::new() }
+    }
 }
 
 /// Something resumable that reads and writes through a transaction.
@@ -163,8 +175,10 @@ enum Doing {
         txn: Box<Txn>,
         then: Option<Action>,
     },
-    /// Waits for the verdict of a table's creation or removal.
-    Ddl,
+    /// Waits for the verdict of a table's creation.
+    Create,
+    /// Waits for the verdict of the first one's removal.
+    Drop(Drops),
 }
 
 struct Working {
@@ -217,7 +231,7 @@ impl Session {
             Request::Rollback => Action::Rollback,
             Request::Script { isolation, steps } => Action::Whole(isolation, Work::Steps(Steps::new(steps))),
             Request::CreateTable(def) => Action::Create(def),
-            Request::DropTable { name, if_exists } => Action::Drop { name, if_exists },
+            Request::DropTable { name, if_exists } => Action::Drop(Drops::new([name], if_exists)),
             Request::Attach(client) => Action::Attach(client),
             Request::Sql { text, multi } => {
                 let script = sql::Script::new(text, multi);
@@ -272,6 +286,7 @@ impl Session {
                     return progress;
                 }
                 Move::Fail(error) => {
+                    self.vars.failed(&error);
                     let after = matches!(job.plan, Plan::Sql(_)) && !job.results.is_empty();
                     let hangup = matches!(error, Error::Unknown { .. } | Error::Internal { .. });
                     if hangup {
@@ -317,18 +332,24 @@ impl Session {
                 if let Err(error) = job.ruled(store) {
                     return Move::Fail(txn.named(error));
                 }
-                match then {
-                    Some(action) => self.act(job, action, store),
-                    None => Move::On,
-                }
+                self.committed(job, store, then)
             }
-            Doing::Ddl => match job.ruled(store) {
-                Ok(_) => {
+            Doing::Create => match job.ruled(store) {
+                Ok(()) => {
                     job.results.push(StepResult::Done(Done::default()));
                     Move::On
                 }
                 Err(error) => Move::Fail(error),
             },
+            Doing::Drop(mut drops) => {
+                let name = drops.names.pop_front();
+                match job.ruled(store) {
+                    Ok(()) => {}
+                    Err(Error::NoTable { .. }) => drops.missing.extend(name),
+                    Err(error) => return Move::Fail(error),
+                }
+                self.drop_next(job, drops)
+            }
         }
     }
 
@@ -343,10 +364,7 @@ impl Session {
                 job.results.push(StepResult::Done(Done::default()));
                 Move::On
             }
-            Action::Commit => {
-                job.results.push(StepResult::Done(Done::default()));
-                self.commit(job, store, None)
-            }
+            Action::Commit => self.commit(job, store, None),
             Action::Rollback => {
                 self.txn = None;
                 job.results.push(StepResult::Done(Done::default()));
@@ -386,15 +404,14 @@ impl Session {
                 if let Err(error) = catalogue::normal(&def) {
                     return Move::Fail(error);
                 }
-                job.doing = Doing::Ddl;
+                job.doing = Doing::Create;
                 Move::Out(Progress::Order(Op::Create(def).encode()))
             }
-            Action::Drop { name, if_exists } => {
+            Action::Drop(drops) => {
                 if self.txn.is_some() {
-                    return self.commit(job, store, Some(Action::Drop { name, if_exists }));
+                    return self.commit(job, store, Some(Action::Drop(drops)));
                 }
-                job.doing = Doing::Ddl;
-                Move::Out(Progress::Order(Op::Drop { name, if_exists }.encode()))
+                self.drop_next(job, drops)
             }
             Action::Attach(client) => {
                 self.txn = None;
@@ -411,9 +428,39 @@ impl Session {
         }
     }
 
+    /// Orders the next table's removal. After the last one, those that were not there are an error or, if that was
+    /// allowed for, a note; as in MySQL, the others are gone all the same.
+    fn drop_next(&mut self, job: &mut Job, drops: Drops) -> Move {
+        if let Some(name) = drops.names.front() {
+            let op = Op::Drop { name: name.clone(), if_exists: false }.encode();
+            job.doing = Doing::Drop(drops);
+            return Move::Out(Progress::Order(op));
+        }
+        if !drops.missing.is_empty() {
+            let message = format!("unknown table '{}'", drops.missing.join("', '"));
+            if !drops.if_exists {
+                return Move::Fail(Error::Sql { code: 1051, state: "42S02", message });
+            }
+            self.vars.note(1051, message);
+        }
+        job.results.push(StepResult::Done(Done::default()));
+        Move::On
+    }
+
+    /// Goes on after a commit: with what had to wait for it, or, if it was asked for by itself, with its result.
+    fn committed(&mut self, job: &mut Job, store: &Store, then: Option<Action>) -> Move {
+        match then {
+            Some(action) => self.act(job, action, store),
+            None => {
+                job.results.push(StepResult::Done(Done::default()));
+                Move::On
+            }
+        }
+    }
+
     /// Ends the open transaction, if there is one, and goes on with `then`.
     fn commit(&mut self, job: &mut Job, store: &Store, then: Option<Action>) -> Move {
-        let Some(txn) = self.txn.take() else { return Move::On };
+        let Some(txn) = self.txn.take() else { return self.committed(job, store, then) };
         job.rest_on(txn.depends_on());
         match txn.encode(store) {
             Some(op) => {
@@ -423,10 +470,7 @@ impl Session {
                 job.doing = Doing::Commit { txn: Box::new(txn), then };
                 Move::Out(Progress::Order(op))
             }
-            None => match then {
-                Some(action) => self.act(job, action, store),
-                None => Move::On,
-            },
+            None => self.committed(job, store, then),
         }
     }
 
@@ -454,7 +498,13 @@ impl Session {
                 }
                 Ok(Verdict::Refused(error)) => {
                     job.rest_on(store.applied());
-                    return self.failed(job, working, error, store);
+                    let named = match (error, store.tables.get(&table)) {
+                        (Error::SchemaChanged { .. }, Some(table)) => {
+                            Error::SchemaChanged { table: table.info.name().to_owned() }
+                        }
+                        (error, _) => error,
+                    };
+                    return self.failed(job, working, named, store);
                 }
                 // Whether or not the ids were reserved, nothing of the statement was.
                 Err(Error::Unknown { .. }) => {
@@ -586,7 +636,7 @@ impl Job {
         match &self.doing {
             Doing::Next => false,
             Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit),
-            Doing::Commit { .. } | Doing::Ddl => true,
+            Doing::Commit { .. } | Doing::Create | Doing::Drop(_) => true,
         }
     }
 

@@ -216,7 +216,7 @@ impl Number {
             Number::Double(n) => {
                 let n = n.round();
                 // 2^63 itself is out; as a floating point number it is exact.
-                (n >= -9_223_372_036_854_775_808.0 && n < 9_223_372_036_854_775_808.0).then_some(n as i64)
+                (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n).then_some(n as i64)
             }
         }
     }

@@ -98,7 +98,8 @@ impl Decimal {
     }
 
     pub fn mul(self, other: Decimal) -> Option<Decimal> {
-        let product = Decimal { units: self.units.checked_mul(other.units)?, scale: self.scale + other.scale };
+        let product =
+            Decimal { units: self.units.checked_mul(other.units)?, scale: self.scale + other.scale };
         Some(product.round(product.scale.min(SCALE_MAX)))
     }
 

@@ -1,69 +1,455 @@
 //! SQL text: parsed, planned and run through the kernel's transactions.
+//!
+//! Intuition: a translator who writes nothing himself. A statement becomes reads and writes of a [`Txn`], which is
+//! the only way to the data; what it may not do there, SQL can't say.
+//! Invariant: a statement either pushes one result or fails, and then the session takes back what it wrote; it may
+//! stop between any two rows and go on later, or begin again in a fresh transaction.
+//! The way of a text: [`text`] cuts it into statements, the parser makes trees, [`tree`] takes from them what this
+//! store does and refuses the rest by name, [`compile`] turns names into places, [`access`] finds the keys to look
+//! at, and [`select`], [`insert`] and [`change`] run.
+//! Where the answer is a matter of taste, MySQL 8's is given, with its error numbers.
+//! Not here: isolation, certification, ids (the kernel); bytes on a wire (`wire`).
+
+mod access;
+mod change;
+mod compile;
+mod convert;
+mod datum;
+mod ddl;
+mod decimal;
+mod expr;
+mod function;
+mod group;
+mod insert;
+mod kind;
+mod rows;
+mod select;
+mod show;
+mod statement;
+mod text;
+mod time;
+mod tree;
+mod vars;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use statement::Statement;
+pub(crate) use vars::Vars;
 
 use crate::error::Error;
-use crate::request::{Client, Isolation};
-use crate::session::{Action, Context, Env, Turn};
-
-/// What a session remembers between statements.
-#[derive(Debug)]
-pub(crate) struct Vars {
-    /// Whether a statement outside a transaction is one of its own; else it opens one.
-    pub autocommit: bool,
-    /// Of the transactions to come.
-    pub isolation: Isolation,
-    /// Of the next transaction alone.
-    pub next_isolation: Option<Isolation>,
-}
-
-impl Default for Vars {
-    fn default() -> Vars {
-        Vars { autocommit: true, isolation: Isolation::default(), next_isolation: None }
-    }
-}
-
-impl Vars {
-    /// Takes in whose session this is now.
-    pub fn attach(&mut self, _client: Client) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// How many warnings the last statement left.
-    pub fn warnings(&self) -> u16 {
-        0
-    }
-
-    /// The isolation of a transaction that begins now.
-    pub fn take_isolation(&mut self) -> Isolation {
-        self.next_isolation.take().unwrap_or(self.isolation)
-    }
-}
+use crate::request::{Done, Isolation, StepResult};
+use crate::session::{Action, Context, Drops, Work};
+use compile::{Compiler, names, unsupported};
+use datum::Datum;
+use show::{About, Answer, Show, Wanted};
+use sqlparser::ast::{self, Statement as Tree};
+use statement::Query;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use text::Piece;
 
 /// The statements of one request.
 pub(crate) struct Script {
-    text: Option<String>,
+    sql: String,
+    multi: bool,
+    /// `None`: the text was not looked at yet.
+    pieces: Option<VecDeque<Piece>>,
+    /// Of the statement under way.
+    actions: VecDeque<Action>,
 }
 
 impl Script {
-    pub fn new(text: String, _multi: bool) -> Script {
-        Script { text: Some(text) }
+    /// `multi`: the client may send several statements at once.
+    pub fn new(sql: String, multi: bool) -> Script {
+        Script { sql, multi, pieces: None, actions: VecDeque::new() }
     }
 
     /// The next action; `None` after the last. An error ends the script.
-    pub fn next(&mut self, _vars: &mut Vars, _ctx: &Context<'_>) -> Option<Result<Action, Error>> {
-        self.text.take().map(|_| Err(Error::Unsupported { what: "SQL".into() }))
+    pub fn next(&mut self, vars: &mut Vars, ctx: &Context<'_>) -> Option<Result<Action, Error>> {
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return Some(Ok(action));
+            }
+            // A defect in the parser ends this statement and its session, not the node.
+            let planned = catch_unwind(AssertUnwindSafe(|| self.plan(vars, ctx))).unwrap_or_else(|panic| {
+                let why = panic.downcast_ref::<String>().map(String::as_str);
+                let why =
+                    why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+                Err(Error::Internal { why: why.to_owned() })
+            });
+            match planned {
+                Ok(Some(actions)) => self.actions = actions.into(),
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// What the next statement asks for; `None` after the last.
+    fn plan(&mut self, vars: &mut Vars, ctx: &Context<'_>) -> Result<Option<Vec<Action>>, Error> {
+        let pieces = match &mut self.pieces {
+            Some(pieces) => pieces,
+            None => {
+                let cut = text::pieces(&self.sql)?;
+                if cut.is_empty() {
+                    return Err(Error::Sql { code: 1065, state: "42000", message: "Query was empty".into() });
+                }
+                if cut.len() > 1 && !self.multi {
+                    let place = cut[1].place();
+                    let why = format!(
+                        "a second statement begins at line {}, column {}, and this client did not ask for several",
+                        place.line, place.column
+                    );
+                    return Err(Error::Syntax { why });
+                }
+                self.pieces.insert(cut.into())
+            }
+        };
+        let Some(piece) = pieces.pop_front() else { return Ok(None) };
+        statement(piece, &self.sql, vars, ctx).map(Some)
     }
 }
 
-/// One statement that reads or writes. It may be run again from where it stopped, or, after
-/// [`restart`](Statement::restart), from the beginning in a fresh transaction.
-#[derive(Debug)]
-pub(crate) struct Statement {}
+fn done() -> Action {
+    Action::Answer(StepResult::Done(Done::default()))
+}
 
-impl Statement {
-    /// Begins with `env.statement()?`, reads and writes through `env.txn`, pushes one result to `env.results`.
-    pub fn run(&mut self, _env: &mut Env<'_>) -> Turn {
-        Turn::Done(Err(Error::Unsupported { what: "SQL".into() }))
+fn query(query: Query) -> Action {
+    Action::Work(Work::Sql(Box::new(Statement::new(query))))
+}
+
+fn shown(answer: Answer, wanted: &Wanted, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
+    vars.row_count = -1;
+    Ok(vec![Action::Answer(answer.filtered(wanted, vars, ctx)?)])
+}
+
+/// Statements that are known and not done, by their first words. Of those that the parser does not know either this
+/// is the only place.
+const NOT_DONE: &[&[&str]] = &[
+    &["ALTER"],
+    &["ANALYZE"],
+    &["BINLOG"],
+    &["CACHE"],
+    &["CALL"],
+    &["CHANGE"],
+    &["CHECK"],
+    &["CHECKSUM"],
+    &["CREATE", "DATABASE"],
+    &["CREATE", "FUNCTION"],
+    &["CREATE", "INDEX"],
+    &["CREATE", "PROCEDURE"],
+    &["CREATE", "SCHEMA"],
+    &["CREATE", "TRIGGER"],
+    &["CREATE", "UNIQUE"],
+    &["CREATE", "USER"],
+    &["CREATE", "VIEW"],
+    &["DEALLOCATE"],
+    &["DO"],
+    &["DROP", "DATABASE"],
+    &["DROP", "INDEX"],
+    &["DROP", "SCHEMA"],
+    &["DROP", "USER"],
+    &["DROP", "VIEW"],
+    &["EXECUTE"],
+    &["FLUSH"],
+    &["GRANT"],
+    &["HANDLER"],
+    &["HELP"],
+    &["INSTALL"],
+    &["KILL"],
+    &["LOAD"],
+    &["LOCK"],
+    &["OPTIMIZE"],
+    &["PREPARE"],
+    &["PURGE"],
+    &["RELEASE", "SAVEPOINT"],
+    &["RENAME"],
+    &["REPAIR"],
+    &["RESET"],
+    &["REVOKE"],
+    &["SAVEPOINT"],
+    &["SET", "PASSWORD"],
+    &["SET", "GLOBAL"],
+    &["SET", "PERSIST"],
+    &["SIGNAL"],
+    &["STOP"],
+    &["START", "SLAVE"],
+    &["START", "REPLICA"],
+    &["TRUNCATE"],
+    &["UNINSTALL"],
+    &["UNLOCK"],
+    &["WITH"],
+    &["XA"],
+];
+
+fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
+    if piece.begins(&["SHOW"]) {
+        return show(piece, vars, ctx);
     }
+    if let Some(words) = NOT_DONE.iter().find(|words| piece.begins(words)) {
+        return unsupported(words.join(" "));
+    }
+    if piece.begins(&["SHUTDOWN"]) {
+        let message =
+            "Access denied: a node is stopped by its supervisor, 'plait stop', not by a client".to_owned();
+        return Err(Error::Sql { code: 1227, state: "42000", message });
+    }
+    if piece.begins(&["ROLLBACK", "TO"]) || piece.begins(&["ROLLBACK", "WORK", "TO"]) {
+        return unsupported("SAVEPOINT");
+    }
+    let snapshot =
+        piece.begins(&["START", "TRANSACTION"]) && piece.cut_end(&["WITH", "CONSISTENT", "SNAPSHOT"]);
+    let texts = if piece.begins(&["SELECT"]) { piece.items(sql) } else { Vec::new() };
+    let tree = piece.parse()?;
+    // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
+    let before = std::mem::take(&mut vars.warnings);
+    match tree {
+        Tree::Query(tree) => {
+            let tree = tree::select(*tree, &texts)?;
+            if tree.from.is_some() {
+                return Ok(vec![query(Query::Select(tree))]);
+            }
+            vars.warnings = before;
+            let select = select::Select::new(&tree, None, vars, ctx)?;
+            vars.warnings = Vec::new();
+            Ok(vec![Action::Answer(select.answer(vars)?)])
+        }
+        Tree::Insert(tree) => Ok(vec![query(Query::Insert(tree::insert(tree)?))]),
+        Tree::Update(tree) => Ok(vec![query(Query::Change(tree::update(tree)?))]),
+        Tree::Delete(tree) => Ok(vec![query(Query::Change(tree::delete(tree)?))]),
+        Tree::StartTransaction {
+            modes,
+            statements,
+            exception: None,
+            has_end_keyword: false,
+            modifier: None,
+            ..
+        } if statements.is_empty() => {
+            modes_of(&modes)?;
+            let mut actions = vec![Action::Begin(None)];
+            if snapshot {
+                actions.push(query(Query::Snapshot));
+            }
+            Ok(actions)
+        }
+        Tree::Commit { chain: false, end: false, modifier: None } => Ok(vec![Action::Commit]),
+        Tree::Rollback { chain: false, savepoint: None } => Ok(vec![Action::Rollback]),
+        Tree::Commit { chain: true, .. } | Tree::Rollback { chain: true, .. } => unsupported("AND CHAIN"),
+        Tree::CreateTable(tree) => Ok(vec![Action::Create(ddl::create(tree, vars, ctx)?)]),
+        Tree::Drop {
+            object_type: ast::ObjectType::Table,
+            if_exists,
+            names,
+            temporary: false,
+            table: None,
+            ..
+        } => {
+            let mut list = Vec::new();
+            for name in &names {
+                list.push(tree::table_name(name)?.name);
+            }
+            Ok(vec![Action::Drop(Drops::new(list, if_exists))])
+        }
+        Tree::Use(tree) => {
+            let name = match &tree {
+                ast::Use::Object(name) | ast::Use::Database(name) | ast::Use::Schema(name) => {
+                    names(name)?.join(".")
+                }
+                other => return unsupported(other.to_string()),
+            };
+            vars.use_database(&name)?;
+            Ok(vec![done()])
+        }
+        Tree::Set(tree) => set(tree, vars, ctx),
+        Tree::ExplainTable { table_name, .. } => {
+            let about = About::Columns { table: tree::table_name(&table_name)?, full: false };
+            Ok(vec![query(Query::Show(Show { about, wanted: Wanted::All }))])
+        }
+        Tree::Explain { .. } => unsupported("EXPLAIN"),
+        other => {
+            let shown: String = other.to_string().chars().take(80).collect();
+            unsupported(shown)
+        }
+    }
+}
 
-    pub fn restart(&mut self) {}
+/// The modes of a transaction that begins.
+fn modes_of(modes: &[ast::TransactionMode]) -> Result<(), Error> {
+    for mode in modes {
+        match mode {
+            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => {}
+            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
+                return unsupported("READ ONLY transactions");
+            }
+            ast::TransactionMode::IsolationLevel(_) => {
+                return Err(Error::Syntax {
+                    why: "the isolation level is set before, by SET TRANSACTION".into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set(tree: ast::Set, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
+    let mut list = Vec::new();
+    match tree {
+        ast::Set::SingleAssignment { scope, variable, mut values, hivevar: false } if values.len() == 1 => {
+            list.push((scope, variable, values.remove(0)));
+        }
+        ast::Set::MultipleAssignments { assignments } => {
+            list.extend(assignments.into_iter().map(|one| (one.scope, one.name, one.value)));
+        }
+        ast::Set::SetTimeZone { value, .. } => {
+            let value = Compiler::new(vars, ctx, None, "field list").value(&value)?;
+            vars.assign("time_zone", Some(&value))?;
+        }
+        ast::Set::SetNames { charset_name, collation_name } => {
+            vars.names(&charset_name.value, collation_name.as_deref())?;
+        }
+        ast::Set::SetNamesDefault {} => vars.names("utf8mb4", None)?,
+        ast::Set::SetTransaction { modes, snapshot: None, session } => {
+            for mode in modes {
+                let isolation = match mode {
+                    // Nothing here shows what was not committed: a READ UNCOMMITTED is served better.
+                    ast::TransactionMode::IsolationLevel(
+                        ast::TransactionIsolationLevel::ReadUncommitted
+                        | ast::TransactionIsolationLevel::ReadCommitted,
+                    ) => Isolation::ReadCommitted,
+                    ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::RepeatableRead) => {
+                        Isolation::RepeatableRead
+                    }
+                    ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable) => {
+                        Isolation::Serializable
+                    }
+                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => continue,
+                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
+                        return unsupported("READ ONLY transactions");
+                    }
+                    other => return unsupported(format!("SET TRANSACTION {other}")),
+                };
+                if session {
+                    vars.isolation = isolation;
+                    vars.next_isolation = None;
+                } else {
+                    vars.next_isolation = Some(isolation);
+                }
+            }
+        }
+        other => {
+            let shown: String = other.to_string().chars().take(80).collect();
+            return unsupported(shown);
+        }
+    }
+    let had_autocommit = vars.autocommit;
+    for (scope, variable, value) in list {
+        if scope == Some(ast::ContextModifier::Global) {
+            return unsupported("SET GLOBAL");
+        }
+        assign(&names(&variable)?, &value, vars, ctx)?;
+    }
+    vars.row_count = 0;
+    // Who turns it on ends the transaction that was open because it was off.
+    Ok(vec![if vars.autocommit && !had_autocommit { Action::Commit } else { done() }])
+}
+
+/// `SET x = 1`, `@@session.x = 1`, `@a = 1`, `CHARACTER SET 'utf8mb4'`.
+fn assign(name: &[&str], tree: &ast::Expr, vars: &mut Vars, ctx: &Context<'_>) -> Result<(), Error> {
+    let value = match tree {
+        // A bare word is a name of a value: ON, DEFAULT, utf8mb4.
+        ast::Expr::Identifier(ident) if !ident.value.starts_with('@') => {
+            if ident.value.eq_ignore_ascii_case("DEFAULT") {
+                None
+            } else {
+                Some(Datum::text(ident.value.clone()))
+            }
+        }
+        tree => Some(Compiler::new(vars, ctx, None, "field list").value(tree)?),
+    };
+    match name {
+        [name] if name.starts_with("@@") => vars.assign(&name[2..], value.as_ref()),
+        [name] if name.starts_with('@') => vars.set_user_var(&name[1..], value.unwrap_or(Datum::Null)),
+        [name] => vars.assign(name, value.as_ref()),
+        [scope, name] => match scope.to_ascii_lowercase().as_str() {
+            "@@session" | "@@local" | "session" | "local" => vars.assign(name, value.as_ref()),
+            "@@global" | "@@persist" => unsupported("SET GLOBAL"),
+            _ => Err(Error::Sql {
+                code: 1193,
+                state: "HY000",
+                message: format!("Unknown system variable '{scope}.{name}'"),
+            }),
+        },
+        _ => Err(Error::Syntax { why: format!("'{}' is no variable", name.join(".")) }),
+    }
+}
+
+fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
+    let words = piece.words(1);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // What the parser does not know.
+    match words[..] {
+        ["WARNINGS", ..] => return shown(show::warnings(vars, false), &Wanted::All, vars, ctx),
+        ["ERRORS", ..] => return shown(show::warnings(vars, true), &Wanted::All, vars, ctx),
+        ["COUNT", ..] => return unsupported("SHOW COUNT(*)"),
+        ["ENGINES"] | ["STORAGE", "ENGINES"] => return shown(show::engines(), &Wanted::All, vars, ctx),
+        ["PLUGINS"] => {
+            let names = ["Name", "Status", "Type", "Library", "License"];
+            return shown(Answer::new(&names), &Wanted::All, vars, ctx);
+        }
+        ["INDEX" | "INDEXES" | "KEYS", "FROM" | "IN", ..] => {
+            let table = match (piece.len(), piece.name(3)) {
+                (4, Some(name)) => tree::TableRef { database: None, name: name.into(), alias: name.into() },
+                _ => return unsupported("this form of SHOW INDEX"),
+            };
+            return Ok(vec![query(Query::Show(Show { about: About::Index(table), wanted: Wanted::All }))]);
+        }
+        ["TABLE", "STATUS", ..] => {
+            let wanted =
+                match (piece.begins(&["SHOW", "TABLE", "STATUS", "LIKE"]), piece.literal(4), piece.len()) {
+                    (_, _, 3) => Wanted::All,
+                    (true, Some(pattern), 5) => Wanted::Like(pattern.to_owned()),
+                    _ => return unsupported("this form of SHOW TABLE STATUS"),
+                };
+            return Ok(vec![query(Query::Show(Show { about: About::TableStatus, wanted }))]);
+        }
+        _ => {}
+    }
+    let tree = piece.parse()?;
+    let about = |about, wanted| Ok(vec![query(Query::Show(Show { about, wanted }))]);
+    match tree {
+        Tree::ShowDatabases { show_options, .. } | Tree::ShowSchemas { show_options, .. } => {
+            let (wanted, _) = show::options(show_options)?;
+            shown(show::databases(), &wanted, vars, ctx)
+        }
+        Tree::ShowVariables { filter, .. } => shown(show::variables(vars), &show::wanted(filter)?, vars, ctx),
+        Tree::ShowStatus { filter, .. } => shown(show::status(ctx), &show::wanted(filter)?, vars, ctx),
+        Tree::ShowCollation { filter } => shown(show::collations(), &show::wanted(filter)?, vars, ctx),
+        Tree::ShowCharset(tree) => shown(show::charsets(), &show::wanted(tree.filter)?, vars, ctx),
+        Tree::ShowTables { full, show_options, .. } => {
+            let (wanted, database) = show::options(show_options)?;
+            let database = database.as_ref().map(names).transpose()?.map(|names| names.join("."));
+            match database.or_else(|| vars.database.clone()) {
+                None => {
+                    Err(Error::Sql { code: 1046, state: "3D000", message: "No database selected".into() })
+                }
+                Some(name) if name == vars::DATABASE => about(About::Tables { full }, wanted),
+                Some(name) => Err(vars::unknown_database(&name)),
+            }
+        }
+        Tree::ShowColumns { full, show_options, .. } => {
+            let (wanted, table) = show::options(show_options)?;
+            let Some(table) = table else {
+                return Err(Error::Syntax { why: "SHOW COLUMNS wants a table".into() });
+            };
+            about(About::Columns { table: tree::table_name(&table)?, full }, wanted)
+        }
+        Tree::ShowCreate { obj_type: ast::ShowCreateObject::Table, obj_name } => {
+            about(About::Create(tree::table_name(&obj_name)?), Wanted::All)
+        }
+        other => {
+            let words: Vec<_> = other.to_string().split_whitespace().take(3).map(str::to_owned).collect();
+            unsupported(words.join(" "))
+        }
+    }
 }

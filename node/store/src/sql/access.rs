@@ -1,0 +1,258 @@
+//! Which keys a condition can mean: points, ranges, or the whole table.
+//!
+//! Intuition: a reader who is told "between M and P" opens the book there. What is read is also what is certified
+//! for `FOR UPDATE` and at SERIALIZABLE, so a narrower reading is fewer conflicts, and never another answer.
+//! Invariant: every row that the condition chooses lies in the spans; the condition is still asked of each row.
+
+use super::datum::Datum;
+use super::expr::{Comparison, Expr};
+use crate::key;
+use crate::request::ColumnType;
+use crate::table::TableInfo;
+use crate::value::Value;
+use std::collections::BTreeSet;
+
+/// Points or ranges of one statement; a longer `IN` list is a walk over all of them.
+const SPANS_MAX: usize = 10_000;
+
+/// Where rows are looked for, in key order, no two spans overlapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Span {
+    /// One whole key.
+    Point(Vec<u8>),
+    /// From a key on, up to another, which is not in it; `None`: to the end.
+    Range(Vec<u8>, Option<Vec<u8>>),
+}
+
+/// The spans in which the rows lie that `filter` chooses.
+pub fn spans(info: &TableInfo, filter: Option<&Expr>) -> Vec<Span> {
+    let all = || vec![Span::Range(Vec::new(), None)];
+    let Some(filter) = filter.filter(|_| !info.hidden_key()) else { return all() };
+    let parts: &[Expr] = match filter {
+        Expr::And(parts) => parts,
+        one => std::slice::from_ref(one),
+    };
+    let mut prefixes: Vec<Vec<u8>> = vec![Vec::new()];
+    for (depth, column) in info.def.primary.iter().enumerate() {
+        let kind = info.def.columns[*column].kind;
+        let whole = depth + 1 == info.def.primary.len();
+        let values = parts.iter().filter_map(|part| equals(part, *column, kind)).min_by_key(BTreeSet::len);
+        if let Some(values) = values.filter(|values| values.len() * prefixes.len() <= SPANS_MAX) {
+            let longer = |prefix: &Vec<u8>, value: &Value| {
+                let mut key = prefix.clone();
+                key::push(&mut key, value);
+                key
+            };
+            prefixes =
+                prefixes.iter().flat_map(|prefix| values.iter().map(move |v| longer(prefix, v))).collect();
+            if whole {
+                return prefixes.into_iter().map(Span::Point).collect();
+            }
+            continue;
+        }
+        let bounds =
+            parts.iter().fold(Bounds::default(), |bounds, part| bounds.narrowed(part, *column, kind));
+        if depth == 0 && bounds == Bounds::default() {
+            return all();
+        }
+        return prefixes.iter().filter_map(|prefix| bounds.span(prefix)).collect();
+    }
+    unreachable!("the last column of a key ends the search")
+}
+
+/// A constant as a value of a key column.
+enum Meant {
+    Exactly(Value),
+    /// No value of the column is equal to it; the nearest one below is this.
+    Above(Value),
+    /// NULL: no comparison with it is true.
+    Nothing,
+    /// The comparison is not one of the column's kind, so that the order of keys says nothing of it.
+    Unclear,
+}
+
+fn meant(kind: ColumnType, datum: &Datum) -> Meant {
+    match (kind, datum) {
+        (_, Datum::Null) => Meant::Nothing,
+        (ColumnType::Int { .. }, datum) => match datum.exact() {
+            Some(n) => match (n.as_whole().map(i64::try_from), i64::try_from(n.floor())) {
+                (Some(Ok(n)), _) => Meant::Exactly(Value::Int(n)),
+                (None, Ok(floor)) => Meant::Above(Value::Int(floor)),
+                _ => Meant::Unclear,
+            },
+            None => Meant::Unclear,
+        },
+        (ColumnType::Text { .. }, Datum::Text(text)) => {
+            Meant::Exactly(Value::Text(text.clone().into_owned()))
+        }
+        (ColumnType::Bytes { .. }, Datum::Bytes(bytes)) => {
+            Meant::Exactly(Value::Bytes(bytes.clone().into_owned()))
+        }
+        (ColumnType::Bytes { .. }, Datum::Text(text)) => {
+            Meant::Exactly(Value::Bytes(text.as_bytes().to_vec()))
+        }
+        _ => Meant::Unclear,
+    }
+}
+
+/// The values that a condition leaves to a column; `None` if it is no condition of that form.
+fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<BTreeSet<Value>> {
+    let one = |datum: &Datum| match meant(kind, datum) {
+        Meant::Exactly(value) => Some(Some(value)),
+        Meant::Above(_) | Meant::Nothing => Some(None),
+        Meant::Unclear => None,
+    };
+    match part {
+        Expr::Compare(Comparison::Eq, pair) => {
+            let datum = match &**pair {
+                [Expr::Column(at), Expr::Const(datum)] | [Expr::Const(datum), Expr::Column(at)]
+                    if *at == column =>
+                {
+                    datum
+                }
+                _ => return None,
+            };
+            Some(one(datum)?.into_iter().collect())
+        }
+        Expr::In(parts) => {
+            if !matches!(parts[0], Expr::Column(at) if at == column) {
+                return None;
+            }
+            let mut values = BTreeSet::new();
+            for part in &parts[1..] {
+                values.extend(one(part.constant()?)?);
+            }
+            Some(values)
+        }
+        Expr::Or(parts) => {
+            let mut values = BTreeSet::new();
+            for part in parts {
+                values.extend(equals(part, column, kind)?);
+            }
+            Some(values)
+        }
+        _ => None,
+    }
+}
+
+/// What is left to a column; each bound with whether it is in.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Bounds {
+    low: Option<(Value, bool)>,
+    high: Option<(Value, bool)>,
+    /// A condition can't be true.
+    none: bool,
+}
+
+impl Bounds {
+    fn narrowed(mut self, part: &Expr, column: usize, kind: ColumnType) -> Bounds {
+        match part {
+            Expr::Compare(how, pair) => match &**pair {
+                [Expr::Column(at), Expr::Const(datum)] if *at == column => self.compare(*how, datum, kind),
+                [Expr::Const(datum), Expr::Column(at)] if *at == column => {
+                    let turned = match how {
+                        Comparison::Less => Comparison::More,
+                        Comparison::LessEq => Comparison::MoreEq,
+                        Comparison::More => Comparison::Less,
+                        Comparison::MoreEq => Comparison::LessEq,
+                        other => *other,
+                    };
+                    self.compare(turned, datum, kind);
+                }
+                _ => {}
+            },
+            Expr::Between(parts) => {
+                if let [Expr::Column(at), Expr::Const(low), Expr::Const(high)] = &**parts
+                    && *at == column {
+                        self.compare(Comparison::MoreEq, low, kind);
+                        self.compare(Comparison::LessEq, high, kind);
+                    }
+            }
+            Expr::Like { text, pattern, escape } => {
+                if let (Expr::Column(at), Some(Datum::Text(pattern))) = (&**text, pattern.constant())
+                    && *at == column && matches!(kind, ColumnType::Text { .. }) {
+                        let escape = escape.unwrap_or('\\');
+                        let plain = |c: &char| !matches!(c, '%' | '_') && *c != escape;
+                        let prefix: String = pattern.chars().take_while(plain).collect();
+                        if !prefix.is_empty() {
+                            self.raise(Value::Text(prefix), true);
+                        }
+                    }
+            }
+            _ => {}
+        }
+        self
+    }
+
+    fn compare(&mut self, how: Comparison, datum: &Datum, kind: ColumnType) {
+        let (value, between) = match meant(kind, datum) {
+            Meant::Exactly(value) => (value, false),
+            Meant::Above(value) => (value, true),
+            Meant::Nothing => {
+                self.none |= how != Comparison::Same;
+                return;
+            }
+            Meant::Unclear => return,
+        };
+        match how {
+            // Above 1.5 is above 1, for an integer; below 1.5 is up to 1.
+            Comparison::More => self.raise(value, false),
+            Comparison::MoreEq => self.raise(value, !between),
+            Comparison::Less => self.lower(value, between),
+            Comparison::LessEq => self.lower(value, true),
+            Comparison::Eq | Comparison::Same if between => self.none = true,
+            Comparison::Eq | Comparison::Same => {
+                self.raise(value.clone(), true);
+                self.lower(value, true);
+            }
+            Comparison::NotEq => {}
+        }
+    }
+
+    fn raise(&mut self, value: Value, within: bool) {
+        let tighter = match &self.low {
+            None => true,
+            Some((low, low_in)) => value > *low || (value == *low && *low_in && !within),
+        };
+        if tighter {
+            self.low = Some((value, within));
+        }
+    }
+
+    fn lower(&mut self, value: Value, within: bool) {
+        let tighter = match &self.high {
+            None => true,
+            Some((high, high_in)) => value < *high || (value == *high && *high_in && !within),
+        };
+        if tighter {
+            self.high = Some((value, within));
+        }
+    }
+
+    /// The keys that begin with `prefix` and go on within these bounds; `None` if there can be none.
+    fn span(&self, prefix: &[u8]) -> Option<Span> {
+        if self.none {
+            return None;
+        }
+        let longer = |value: &Value| {
+            let mut key = prefix.to_vec();
+            key::push(&mut key, value);
+            key
+        };
+        let from = match &self.low {
+            None => prefix.to_vec(),
+            Some((value, true)) => longer(value),
+            Some((value, false)) => key::past(&longer(value)),
+        };
+        let to = match &self.high {
+            None if prefix.is_empty() => None,
+            None => Some(key::past(prefix)),
+            Some((value, true)) => Some(key::past(&longer(value))),
+            Some((value, false)) => Some(longer(value)),
+        };
+        if to.as_ref().is_some_and(|to| from >= *to) {
+            return None;
+        }
+        Some(Span::Range(from, to))
+    }
+}

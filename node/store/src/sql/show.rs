@@ -1,0 +1,300 @@
+//! SHOW: what clients ask of a server about itself and its tables.
+//!
+//! Each answer is a small table made on the spot; a LIKE or WHERE is applied to it as to any other.
+
+use super::compile::{Columns, Compiler, unsupported};
+use super::ddl::{literal, show_create, type_name};
+use super::expr::{Checks, Row, like};
+use super::tree::TableRef;
+use super::vars::{DATABASE, Vars};
+use crate::error::Error;
+use crate::request::{ColumnHead, ColumnType, Rows, StepResult, TableDef};
+use crate::session::{Context, Env, Turn};
+use crate::value::Value;
+use sqlparser::ast::{self, ShowStatementFilter, ShowStatementFilterPosition};
+
+/// Which rows of an answer are wanted.
+#[derive(Debug, Default)]
+pub enum Wanted {
+    #[default]
+    All,
+    /// Those whose first column is like this.
+    Like(String),
+    Where(Box<ast::Expr>),
+}
+
+/// A question about tables, which needs a snapshot.
+#[derive(Debug)]
+pub enum About {
+    Tables { full: bool },
+    TableStatus,
+    Columns { table: TableRef, full: bool },
+    Create(TableRef),
+    Index(TableRef),
+}
+
+#[derive(Debug)]
+pub struct Show {
+    pub about: About,
+    pub wanted: Wanted,
+}
+
+/// The filter of a SHOW, wherever it stands, and the database that it names.
+pub fn options(options: ast::ShowStatementOptions) -> Result<(Wanted, Option<ast::ObjectName>), Error> {
+    if options.starts_with.is_some() || options.limit.is_some() || options.limit_from.is_some() {
+        return unsupported("the clauses of this SHOW");
+    }
+    let filter = options.filter_position.map(|position| match position {
+        ShowStatementFilterPosition::Infix(filter) | ShowStatementFilterPosition::Suffix(filter) => filter,
+    });
+    let of = options.show_in.and_then(|show_in| show_in.parent_name);
+    Ok((wanted(filter)?, of))
+}
+
+pub fn wanted(filter: Option<ShowStatementFilter>) -> Result<Wanted, Error> {
+    Ok(match filter {
+        None => Wanted::All,
+        Some(ShowStatementFilter::Like(pattern)) => Wanted::Like(pattern),
+        Some(ShowStatementFilter::Where(tree)) => Wanted::Where(Box::new(tree)),
+        Some(other) => return unsupported(other.to_string()),
+    })
+}
+
+/// A table of texts; `None` is NULL.
+pub struct Answer {
+    pub heads: Vec<ColumnHead>,
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Answer {
+    pub fn new(names: &[&str]) -> Answer {
+        let kind = ColumnType::Text { chars_max: 1024 };
+        let head = |name: &&str| ColumnHead { name: (*name).to_owned(), table: String::new(), kind };
+        Answer { heads: names.iter().map(head).collect(), rows: Vec::new() }
+    }
+
+    /// Columns that hold integers.
+    pub fn ints(mut self, places: &[usize]) -> Answer {
+        places.iter().for_each(|at| self.heads[*at].kind = ColumnType::Int { bits: 64 });
+        self
+    }
+
+    pub fn push<const N: usize>(&mut self, cells: [Option<String>; N]) {
+        let cells = cells.into_iter().enumerate().map(|(at, cell)| match (cell, self.heads[at].kind) {
+            (None, _) => Value::Null,
+            (Some(text), ColumnType::Int { .. }) => text.parse().map_or(Value::Text(text), Value::Int),
+            (Some(text), _) => Value::Text(text),
+        });
+        let row = cells.collect();
+        self.rows.push(row);
+    }
+
+    pub fn filtered(mut self, wanted: &Wanted, vars: &Vars, ctx: &Context<'_>) -> Result<StepResult, Error> {
+        match wanted {
+            Wanted::All => {}
+            // The names of variables and tables are compared without regard to case here, as MySQL does.
+            Wanted::Like(pattern) => {
+                let pattern = pattern.to_lowercase();
+                self.rows.retain(|row| like(&row[0].to_string().to_lowercase(), &pattern, None));
+            }
+            Wanted::Where(tree) => {
+                let columns = Columns { database: DATABASE, table: "", heads: &self.heads };
+                let filter = Compiler::new(vars, ctx, Some(columns), "where clause").compile(tree)?;
+                let checks = Checks::default();
+                let mut chosen = Vec::new();
+                for row in self.rows {
+                    if filter.chooses(Row::of(&row), &checks)? {
+                        chosen.push(row);
+                    }
+                }
+                self.rows = chosen;
+            }
+        }
+        Ok(StepResult::Rows(Rows { columns: self.heads, rows: self.rows }))
+    }
+}
+
+fn text(text: impl Into<String>) -> Option<String> {
+    Some(text.into())
+}
+
+pub fn databases() -> Answer {
+    let mut answer = Answer::new(&["Database"]);
+    answer.push([text(DATABASE)]);
+    answer
+}
+
+pub fn variables(vars: &Vars) -> Answer {
+    pairs(vars.all())
+}
+
+pub fn status(ctx: &Context<'_>) -> Answer {
+    pairs((ctx.status)())
+}
+
+fn pairs(pairs: Vec<(String, String)>) -> Answer {
+    let mut answer = Answer::new(&["Variable_name", "Value"]);
+    pairs.into_iter().for_each(|(name, value)| answer.push([Some(name), Some(value)]));
+    answer
+}
+
+pub fn warnings(vars: &Vars, errors_only: bool) -> Answer {
+    let mut answer = Answer::new(&["Level", "Code", "Message"]).ints(&[1]);
+    let shown = vars.warnings.iter().filter(|warning| !errors_only || warning.level == "Error");
+    shown.for_each(|w| answer.push([text(w.level), text(w.code.to_string()), text(&*w.message)]));
+    answer
+}
+
+pub fn engines() -> Answer {
+    let mut answer = Answer::new(&["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"]);
+    let comment = "Rows in memory, ordered by a majority of three nodes";
+    answer.push([text("InnoDB"), text("DEFAULT"), text(comment), text("YES"), text("NO"), text("NO")]);
+    answer
+}
+
+pub fn collations() -> Answer {
+    let mut answer =
+        Answer::new(&["Collation", "Charset", "Id", "Default", "Compiled", "Sortlen"]).ints(&[2, 5]);
+    answer.push([text("utf8mb4_bin"), text("utf8mb4"), text("46"), text("Yes"), text("Yes"), text("1")]);
+    answer.push([text("binary"), text("binary"), text("63"), text("Yes"), text("Yes"), text("1")]);
+    answer
+}
+
+pub fn charsets() -> Answer {
+    let mut answer = Answer::new(&["Charset", "Description", "Default collation", "Maxlen"]).ints(&[3]);
+    answer.push([text("binary"), text("Bytes as they are"), text("binary"), text("1")]);
+    answer.push([text("utf8mb4"), text("UTF-8"), text("utf8mb4_bin"), text("4")]);
+    answer
+}
+
+impl Show {
+    pub fn run(&self, env: &mut Env<'_>) -> Turn {
+        let answer = self.answer(env).and_then(|answer| answer.filtered(&self.wanted, env.vars, env.ctx));
+        match answer {
+            Ok(result) => {
+                env.results.push(result);
+                env.vars.row_count = -1;
+                Turn::Done(Ok(()))
+            }
+            Err(error) => Turn::Done(Err(error)),
+        }
+    }
+
+    fn answer(&self, env: &mut Env<'_>) -> Result<Answer, Error> {
+        match &self.about {
+            About::Tables { full } => {
+                let name = format!("Tables_in_{DATABASE}");
+                let mut answer =
+                    if *full { Answer::new(&[&name, "Table_type"]) } else { Answer::new(&[&name]) };
+                for info in env.txn.tables(env.store) {
+                    match *full {
+                        true => answer.push([text(info.name()), text("BASE TABLE")]),
+                        false => answer.push([text(info.name())]),
+                    }
+                }
+                Ok(answer)
+            }
+            About::TableStatus => {
+                let names = ["Name", "Engine", "Row_format", "Rows", "Collation", "Comment"];
+                let mut answer = Answer::new(&names).ints(&[3]);
+                for info in env.txn.tables(env.store) {
+                    let rows = env.store.rows_about(info.id).to_string();
+                    answer.push([
+                        text(info.name()),
+                        text("InnoDB"),
+                        text("Dynamic"),
+                        text(rows),
+                        text("utf8mb4_bin"),
+                        text(""),
+                    ]);
+                }
+                Ok(answer)
+            }
+            About::Columns { table, full } => {
+                let info = env.txn.table(env.store, &table.name)?;
+                Ok(columns(&info.def, *full))
+            }
+            About::Create(table) => {
+                let info = env.txn.table(env.store, &table.name)?;
+                let mut answer = Answer::new(&["Table", "Create Table"]);
+                answer.push([text(info.name()), text(show_create(&info.def))]);
+                Ok(answer)
+            }
+            About::Index(table) => {
+                let info = env.txn.table(env.store, &table.name)?;
+                let rows = env.store.rows_about(info.id).to_string();
+                let names = [
+                    "Table",
+                    "Non_unique",
+                    "Key_name",
+                    "Seq_in_index",
+                    "Column_name",
+                    "Collation",
+                    "Cardinality",
+                    "Sub_part",
+                    "Packed",
+                    "Null",
+                    "Index_type",
+                    "Comment",
+                    "Index_comment",
+                ];
+                let mut answer = Answer::new(&names).ints(&[1, 3, 6]);
+                for (at, column) in info.def.primary.iter().enumerate() {
+                    answer.push([
+                        text(info.name()),
+                        text("0"),
+                        text("PRIMARY"),
+                        text((at + 1).to_string()),
+                        text(&*info.def.columns[*column].name),
+                        text("A"),
+                        text(&*rows),
+                        None,
+                        None,
+                        text(""),
+                        text("BTREE"),
+                        text(""),
+                        text(""),
+                    ]);
+                }
+                Ok(answer)
+            }
+        }
+    }
+}
+
+fn columns(def: &TableDef, full: bool) -> Answer {
+    let mut answer = if full {
+        let names =
+            ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
+        Answer::new(&names)
+    } else {
+        Answer::new(&["Field", "Type", "Null", "Key", "Default", "Extra"])
+    };
+    for (at, column) in def.columns.iter().enumerate() {
+        let default = column.default.as_ref().map(|value| match value {
+            Value::Bytes(_) => literal(value),
+            other => other.to_string(),
+        });
+        let key = if def.primary.contains(&at) { "PRI" } else { "" };
+        let extra = if def.auto_increment == Some(at) { "auto_increment" } else { "" };
+        let null = if column.nullable { "YES" } else { "NO" };
+        let kind = type_name(column.kind);
+        let collation = matches!(column.kind, ColumnType::Text { .. }).then(|| "utf8mb4_bin".to_owned());
+        if full {
+            answer.push([
+                text(&*column.name),
+                text(kind),
+                collation,
+                text(null),
+                text(key),
+                default,
+                text(extra),
+                text("select,insert,update"),
+                text(""),
+            ]);
+        } else {
+            answer.push([text(&*column.name), text(kind), text(null), text(key), default, text(extra)]);
+        }
+    }
+    answer
+}

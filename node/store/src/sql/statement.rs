@@ -1,0 +1,101 @@
+//! One statement on tables, from its plan to its result.
+
+use super::change::Change;
+use super::insert::Insert;
+use super::select::Select;
+use super::show::Show;
+use super::tree::{ChangeTree, InsertTree, SelectTree, TableRef};
+use crate::error::Error;
+use crate::session::{Env, Turn};
+use crate::table::TableInfo;
+use std::sync::Arc;
+
+/// What is asked, in trees; it stays as it is however often it is begun.
+#[derive(Debug)]
+pub(crate) enum Query {
+    Select(SelectTree),
+    Insert(InsertTree),
+    /// UPDATE or DELETE.
+    Change(ChangeTree),
+    Show(Show),
+    /// Takes the transaction's snapshot now, and answers nothing.
+    Snapshot,
+}
+
+/// How far it is.
+#[derive(Debug)]
+enum Stage {
+    Begin,
+    Select(Box<Select>),
+    Insert(Box<Insert>),
+    Change(Box<Change>),
+    Show,
+    Snapshot,
+}
+
+/// A statement that may be run again from where it stopped, or, after [`restart`](Statement::restart), from the
+/// beginning in a fresh transaction.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    query: Query,
+    stage: Stage,
+}
+
+impl Statement {
+    pub fn new(query: Query) -> Statement {
+        Statement { query, stage: Stage::Begin }
+    }
+
+    pub fn restart(&mut self) {
+        self.stage = Stage::Begin;
+    }
+
+    /// Goes on until it yields, wants ids, or has pushed its result.
+    pub fn run(&mut self, env: &mut Env<'_>) -> Turn {
+        if matches!(self.stage, Stage::Begin) {
+            if *env.budget == 0 {
+                return Turn::Yield;
+            }
+            *env.budget -= 1;
+            match self.begin(env) {
+                Ok(stage) => self.stage = stage,
+                Err(error) => return Turn::Done(Err(error)),
+            }
+        }
+        match (&mut self.stage, &self.query) {
+            (Stage::Select(select), _) => select.run(env),
+            (Stage::Insert(insert), Query::Insert(tree)) => insert.run(tree, env),
+            (Stage::Change(change), _) => change.run(env),
+            (Stage::Show, Query::Show(show)) => show.run(env),
+            (Stage::Snapshot, _) => Turn::Done(Ok(())),
+            _ => unreachable!("a statement is run by what it was planned for"),
+        }
+    }
+
+    fn begin(&self, env: &mut Env<'_>) -> Result<Stage, Error> {
+        env.statement()?;
+        Ok(match &self.query {
+            Query::Select(tree) => {
+                let table = tree.from.as_ref().map(|table| find(table, env)).transpose()?;
+                Stage::Select(Box::new(Select::new(tree, table, env.vars, env.ctx)?))
+            }
+            Query::Insert(tree) => {
+                let info = find(&tree.table, env)?;
+                Stage::Insert(Box::new(Insert::new(tree, info, env)?))
+            }
+            Query::Change(tree) => {
+                let info = find(&tree.table, env)?;
+                Stage::Change(Box::new(Change::new(tree, info, env)?))
+            }
+            Query::Show(_) => Stage::Show,
+            Query::Snapshot => Stage::Snapshot,
+        })
+    }
+}
+
+fn find(table: &TableRef, env: &mut Env<'_>) -> Result<Arc<TableInfo>, Error> {
+    if table.database.is_none() && env.vars.database.is_none() {
+        return Err(Error::Sql { code: 1046, state: "3D000", message: "No database selected".into() });
+    }
+    env.txn.table(env.store, &table.name)
+}

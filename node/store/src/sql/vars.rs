@@ -1,0 +1,407 @@
+//! What a session remembers between statements, and the variables by which it is asked and told.
+//!
+//! A variable that clients set out of habit is remembered and shown back; one whose effect this store does not have
+//! takes no value but the one that is true here, so that nobody believes to have changed something.
+
+use super::datum::Datum;
+use super::expr::{WARNINGS_MAX, Warning};
+use crate::error::Error;
+use crate::request::{Client, Isolation};
+use crate::session::Context;
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+/// The one database.
+pub const DATABASE: &str = "shop";
+/// What `VERSION()` answers; a client reads its first digits.
+pub const VERSION: &str = concat!("8.0.42-plait-", env!("CARGO_PKG_VERSION"));
+const COLLATION: &str = "utf8mb4_bin";
+const SQL_MODE: &str = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
+                        ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+/// Modes that give the same text another meaning. A mode that is less strict is taken and remembered; what it would
+/// let through with a warning stays an error.
+const OTHER_GRAMMARS: &[&str] =
+    &["ANSI", "ANSI_QUOTES", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "HIGH_NOT_PRECEDENCE", "ORACLE"];
+
+/// User variables (`@x`) of one session, and bytes of a value of theirs.
+const USER_VARS_MAX: usize = 256;
+const USER_VAR_BYTES_MAX: usize = 64 << 10;
+
+/// See the module's words.
+#[derive(Debug)]
+pub struct Vars {
+    /// Whether a statement outside a transaction is one of its own; else it opens one.
+    pub autocommit: bool,
+    /// Of the transactions to come.
+    pub isolation: Isolation,
+    /// Of the next transaction alone.
+    pub next_isolation: Option<Isolation>,
+    pub client: Client,
+    /// The database in use; `None`: none was chosen.
+    pub database: Option<String>,
+    /// Variables that were set to something else than they begin with.
+    set: BTreeMap<&'static str, Value>,
+    user: BTreeMap<String, Value>,
+    pub warnings: Vec<Warning>,
+    /// The first id that the last insert drew.
+    pub last_insert_id: i64,
+    /// What the last statement changed; -1 after one that reads.
+    pub row_count: i64,
+}
+
+impl Default for Vars {
+    fn default() -> Vars {
+        Vars {
+            autocommit: true,
+            isolation: Isolation::default(),
+            next_isolation: None,
+            client: Client::default(),
+            database: Some(DATABASE.into()),
+            set: BTreeMap::new(),
+            user: BTreeMap::new(),
+            warnings: Vec::new(),
+            last_insert_id: 0,
+            row_count: -1,
+        }
+    }
+}
+
+/// What may be done with a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// It tells; it can't be set.
+    Fixed,
+    /// It may be set, to no effect but that it is shown back.
+    Kept,
+    /// It may be set to the value that it has, and to no other: this store has not got the other.
+    Same,
+}
+
+/// Name, rule, value to begin with. Sorted, as `SHOW VARIABLES` shows them.
+const KNOWN: &[(&str, Rule, &str)] = &[
+    ("auto_increment_increment", Rule::Fixed, "3"),
+    ("autocommit", Rule::Kept, "1"),
+    ("big_tables", Rule::Kept, "0"),
+    ("character_set_client", Rule::Kept, "utf8mb4"),
+    ("character_set_connection", Rule::Kept, "utf8mb4"),
+    ("character_set_database", Rule::Kept, "utf8mb4"),
+    ("character_set_filesystem", Rule::Kept, "binary"),
+    ("character_set_results", Rule::Kept, "utf8mb4"),
+    ("character_set_server", Rule::Kept, "utf8mb4"),
+    ("character_set_system", Rule::Fixed, "utf8mb3"),
+    ("collation_connection", Rule::Kept, COLLATION),
+    ("collation_database", Rule::Kept, COLLATION),
+    ("collation_server", Rule::Kept, COLLATION),
+    ("default_storage_engine", Rule::Same, "InnoDB"),
+    ("foreign_key_checks", Rule::Kept, "1"),
+    ("group_concat_max_len", Rule::Kept, "1024"),
+    ("have_openssl", Rule::Fixed, "DISABLED"),
+    ("have_ssl", Rule::Fixed, "DISABLED"),
+    ("init_connect", Rule::Fixed, ""),
+    ("innodb_lock_wait_timeout", Rule::Kept, "50"),
+    ("interactive_timeout", Rule::Kept, "28800"),
+    ("lc_time_names", Rule::Same, "en_US"),
+    ("license", Rule::Fixed, "MIT OR Apache-2.0"),
+    ("lower_case_table_names", Rule::Fixed, "0"),
+    ("max_allowed_packet", Rule::Kept, "16777216"),
+    ("max_execution_time", Rule::Kept, "0"),
+    ("net_buffer_length", Rule::Kept, "16384"),
+    ("net_read_timeout", Rule::Kept, "30"),
+    ("net_write_timeout", Rule::Kept, "60"),
+    ("performance_schema", Rule::Fixed, "0"),
+    ("profiling", Rule::Same, "0"),
+    ("protocol_version", Rule::Fixed, "10"),
+    ("query_cache_size", Rule::Fixed, "0"),
+    ("query_cache_type", Rule::Fixed, "OFF"),
+    ("read_only", Rule::Same, "0"),
+    ("session_track_gtids", Rule::Kept, "OWN_GTID"),
+    ("session_track_schema", Rule::Kept, "1"),
+    ("session_track_state_change", Rule::Same, "0"),
+    ("session_track_transaction_info", Rule::Same, "OFF"),
+    ("sql_auto_is_null", Rule::Same, "0"),
+    ("sql_big_selects", Rule::Kept, "1"),
+    ("sql_mode", Rule::Kept, SQL_MODE),
+    ("sql_notes", Rule::Kept, "1"),
+    ("sql_quote_show_create", Rule::Same, "1"),
+    ("sql_safe_updates", Rule::Same, "0"),
+    ("sql_select_limit", Rule::Same, "18446744073709551615"),
+    ("sql_warnings", Rule::Kept, "0"),
+    ("storage_engine", Rule::Same, "InnoDB"),
+    ("super_read_only", Rule::Same, "0"),
+    ("system_time_zone", Rule::Fixed, "UTC"),
+    ("time_zone", Rule::Kept, "+00:00"),
+    ("transaction_isolation", Rule::Kept, "REPEATABLE-READ"),
+    ("transaction_read_only", Rule::Same, "0"),
+    ("tx_isolation", Rule::Kept, "REPEATABLE-READ"),
+    ("tx_read_only", Rule::Same, "0"),
+    ("unique_checks", Rule::Kept, "1"),
+    ("version", Rule::Fixed, VERSION),
+    ("version_comment", Rule::Fixed, "Plait, a multi-writer SQL store"),
+    ("version_compile_os", Rule::Fixed, "Linux"),
+    ("wait_timeout", Rule::Kept, "28800"),
+    ("wsrep_on", Rule::Same, "1"),
+    ("wsrep_osu_method", Rule::Same, "TOI"),
+    ("wsrep_provider", Rule::Fixed, "plait"),
+    ("wsrep_sync_wait", Rule::Kept, "0"),
+];
+
+/// Variables that are numbers of a kind that is shown as a word in `SHOW VARIABLES`.
+const SWITCHES: &[&str] = &[
+    "autocommit",
+    "big_tables",
+    "foreign_key_checks",
+    "performance_schema",
+    "profiling",
+    "read_only",
+    "session_track_schema",
+    "session_track_state_change",
+    "sql_auto_is_null",
+    "sql_big_selects",
+    "sql_notes",
+    "sql_quote_show_create",
+    "sql_safe_updates",
+    "sql_warnings",
+    "super_read_only",
+    "transaction_read_only",
+    "tx_read_only",
+    "unique_checks",
+    "wsrep_on",
+];
+
+fn known(name: &str) -> Option<&'static (&'static str, Rule, &'static str)> {
+    KNOWN.iter().find(|(known, _, _)| known.eq_ignore_ascii_case(name))
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Sql { code: 1193, state: "HY000", message: format!("Unknown system variable '{name}'") }
+}
+
+pub fn wrong(name: &str, value: &str) -> Error {
+    let message = format!("Variable '{name}' can't be set to the value of '{value}'");
+    Error::Sql { code: 1231, state: "42000", message }
+}
+
+pub fn unknown_database(name: &str) -> Error {
+    let message = format!("Unknown database '{name}'; there is one database, '{DATABASE}'");
+    Error::Sql { code: 1049, state: "42000", message }
+}
+
+pub fn isolation_name(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::ReadCommitted => "READ-COMMITTED",
+        Isolation::RepeatableRead => "REPEATABLE-READ",
+        Isolation::Serializable => "SERIALIZABLE",
+    }
+}
+
+fn isolation_named(name: &str) -> Option<Isolation> {
+    Some(match name.to_ascii_uppercase().as_str() {
+        "READ-UNCOMMITTED" | "READ-COMMITTED" => Isolation::ReadCommitted,
+        "REPEATABLE-READ" => Isolation::RepeatableRead,
+        "SERIALIZABLE" => Isolation::Serializable,
+        _ => return None,
+    })
+}
+
+impl Vars {
+    /// Takes in whose session this is now.
+    pub fn attach(&mut self, client: Client) -> Result<(), Error> {
+        if let Some(name) = client.database.as_deref().filter(|name| *name != DATABASE) {
+            return Err(unknown_database(name));
+        }
+        self.database = client.database.clone();
+        self.client = client;
+        Ok(())
+    }
+
+    /// Keeps a note of the statement under way.
+    pub fn note(&mut self, code: u16, message: String) {
+        self.warnings.push(Warning { level: "Note", code, message });
+    }
+
+    /// Keeps what the statement failed with, for `SHOW WARNINGS`.
+    pub fn failed(&mut self, error: &Error) {
+        self.warnings = vec![Warning { level: "Error", code: error.code().0, message: error.to_string() }];
+        self.row_count = -1;
+    }
+
+    /// How many warnings the last statement left.
+    pub fn warnings(&self) -> u16 {
+        self.warnings.len().min(WARNINGS_MAX) as u16
+    }
+
+    /// The isolation of a transaction that begins now.
+    pub fn take_isolation(&mut self) -> Isolation {
+        self.next_isolation.take().unwrap_or(self.isolation)
+    }
+
+    /// `user@host`, as `USER()` answers.
+    pub fn user(&self) -> String {
+        format!("{}@{}", self.client.user, self.client.host)
+    }
+
+    pub fn use_database(&mut self, name: &str) -> Result<(), Error> {
+        if name != DATABASE {
+            return Err(unknown_database(name));
+        }
+        self.database = Some(name.into());
+        Ok(())
+    }
+
+    /// Whether a group's row may show only what the whole group has.
+    pub fn full_group_by(&self) -> bool {
+        match self.set.get("sql_mode") {
+            Some(Value::Text(mode)) => mode.to_ascii_uppercase().contains("ONLY_FULL_GROUP_BY"),
+            _ => true,
+        }
+    }
+
+    /// `@@name`.
+    pub fn system(&self, name: &str, ctx: &Context<'_>) -> Result<Datum<'static>, Error> {
+        let value = match name.to_ascii_lowercase().as_str() {
+            "error_count" => Datum::Int(self.warnings.iter().filter(|w| w.level == "Error").count() as i64),
+            "warning_count" => Datum::Int(self.warnings().into()),
+            "identity" | "last_insert_id" => Datum::Int(self.last_insert_id),
+            "pseudo_thread_id" => Datum::Int(self.connection(ctx)),
+            "timestamp" => Datum::Double(ctx.now.wall.0 as f64 / 1e6),
+            lower => {
+                let (name, _, _) = known(lower).ok_or_else(|| unknown(name))?;
+                let text = self.value(name);
+                match text.parse() {
+                    Ok(n) => Datum::Int(n),
+                    Err(_) => Datum::text(text),
+                }
+            }
+        };
+        Ok(value)
+    }
+
+    pub fn connection(&self, ctx: &Context<'_>) -> i64 {
+        if self.client.connection != 0 { self.client.connection.into() } else { ctx.connection as i64 }
+    }
+
+    fn value(&self, name: &'static str) -> String {
+        match name {
+            "autocommit" => i64::from(self.autocommit).to_string(),
+            "transaction_isolation" | "tx_isolation" => isolation_name(self.isolation).into(),
+            name => match self.set.get(name) {
+                Some(value) => value.to_string(),
+                None => known(name).map_or_else(String::new, |(_, _, value)| (*value).to_owned()),
+            },
+        }
+    }
+
+    /// All variables as `SHOW VARIABLES` shows them.
+    pub fn all(&self) -> Vec<(String, String)> {
+        let shown = |name: &&'static str, value: String| match value.as_str() {
+            "1" if SWITCHES.contains(name) => "ON".to_owned(),
+            "0" if SWITCHES.contains(name) => "OFF".to_owned(),
+            _ => value,
+        };
+        KNOWN.iter().map(|(name, _, _)| ((*name).to_owned(), shown(name, self.value(name)))).collect()
+    }
+
+    /// `SET name = value`; `None`: as at the beginning.
+    pub fn assign(&mut self, name: &str, value: Option<&Datum>) -> Result<(), Error> {
+        let (name, rule, begins) = *known(name).ok_or_else(|| unknown(name))?;
+        let text = value.map_or(Some(begins.into()), |value| value.to_text());
+        let Some(text) = text else {
+            if name.starts_with("character_set") {
+                self.set.insert(name, Value::Text(String::new()));
+                return Ok(());
+            }
+            return Err(wrong(name, "NULL"));
+        };
+        let switch = match text.to_ascii_uppercase().as_str() {
+            "ON" | "TRUE" | "1" => Some("1"),
+            "OFF" | "FALSE" | "0" => Some("0"),
+            _ => None,
+        };
+        let text =
+            if SWITCHES.contains(&name) { switch.ok_or_else(|| wrong(name, &text))?.into() } else { text };
+        match rule {
+            Rule::Fixed => {
+                let message = format!("Variable '{name}' is a read only variable");
+                return Err(Error::Sql { code: 1238, state: "HY000", message });
+            }
+            Rule::Same if text.eq_ignore_ascii_case(begins) => return Ok(()),
+            Rule::Same => return Err(Error::Unsupported { what: format!("SET {name} = {text}") }),
+            Rule::Kept => {}
+        }
+        match name {
+            "autocommit" => self.autocommit = text == "1",
+            "transaction_isolation" | "tx_isolation" => {
+                self.isolation = isolation_named(&text).ok_or_else(|| wrong(name, &text))?;
+                self.next_isolation = None;
+            }
+            name if name.starts_with("character_set") && !charset(&text) => {
+                return Err(unknown_charset(&text));
+            }
+            "time_zone" if !utc(&text) => {
+                return Err(Error::Unsupported { what: format!("SET time_zone = '{text}'") });
+            }
+            "sql_mode" => {
+                let modes = text.to_ascii_uppercase();
+                if let Some(mode) = modes.split(',').find(|mode| OTHER_GRAMMARS.contains(mode)) {
+                    return Err(Error::Unsupported { what: format!("sql_mode {mode}") });
+                }
+                self.set.insert(name, Value::Text(modes));
+            }
+            name => drop(self.set.insert(name, Value::Text(text.into_owned()))),
+        }
+        Ok(())
+    }
+
+    /// `SET NAMES`: how the client writes its texts.
+    pub fn names(&mut self, charset_name: &str, collation: Option<&str>) -> Result<(), Error> {
+        if !charset(charset_name) {
+            return Err(unknown_charset(charset_name));
+        }
+        for name in ["character_set_client", "character_set_connection", "character_set_results"] {
+            self.set.insert(name, Value::Text(charset_name.to_ascii_lowercase()));
+        }
+        let collation = collation.map_or_else(|| COLLATION.to_owned(), str::to_ascii_lowercase);
+        self.set.insert("collation_connection", Value::Text(collation));
+        Ok(())
+    }
+
+    /// `@name`; NULL if it was never set.
+    pub fn user_var(&self, name: &str) -> Datum<'static> {
+        self.user.get(&name.to_ascii_lowercase()).map_or(Datum::Null, |value| Datum::of(value).into_owned())
+    }
+
+    pub fn set_user_var(&mut self, name: &str, value: Datum) -> Result<(), Error> {
+        let value = value.into_value();
+        let bytes = match &value {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Null | Value::Int(_) => 8,
+        };
+        let name = name.to_ascii_lowercase();
+        let max =
+            |what, got: usize, max: usize| Err(Error::TooLarge { what, got: got as u64, max: max as u64 });
+        if bytes > USER_VAR_BYTES_MAX {
+            return max("the value of a user variable, in bytes,", bytes, USER_VAR_BYTES_MAX);
+        }
+        if self.user.len() == USER_VARS_MAX && !self.user.contains_key(&name) {
+            return max("the number of user variables", USER_VARS_MAX + 1, USER_VARS_MAX);
+        }
+        self.user.insert(name, value);
+        Ok(())
+    }
+}
+
+/// Character sets whose texts are UTF-8 as they come, and `binary`, whose are taken as they come.
+fn charset(name: &str) -> bool {
+    ["utf8mb4", "utf8mb3", "utf8", "ascii", "binary"].iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn unknown_charset(name: &str) -> Error {
+    let message = format!("Unknown character set: '{name}'; this server speaks utf8mb4");
+    Error::Sql { code: 1115, state: "42000", message }
+}
+
+/// The one time zone that the server's own times are in.
+fn utc(name: &str) -> bool {
+    ["+00:00", "UTC", "SYSTEM"].iter().any(|known| known.eq_ignore_ascii_case(name))
+}
