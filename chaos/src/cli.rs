@@ -128,7 +128,9 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
         Some((from, to)) => from.parse().ok().zip(to.parse().ok()).map(|(from, to)| from..to),
         None => text.parse().ok().map(|n: u64| n..n + 1),
     };
-    range.filter(|r| r.start < r.end).ok_or_else(|| "a range is written as 1..20000 (the end is not in it)".to_owned())
+    range
+        .filter(|r| r.start < r.end)
+        .ok_or_else(|| "a range is written as 1..20000 (the end is not in it)".to_owned())
 }
 
 fn span(text: &str) -> Result<Duration, String> {
@@ -139,7 +141,10 @@ fn span(text: &str) -> Result<Duration, String> {
         "h" => 3600,
         _ => return Err("a span is written as 90s, 5m or 1h".to_owned()),
     };
-    number.parse().map(|n: u64| Duration::from_secs(n * seconds)).map_err(|_| "a span is written as 90s, 5m or 1h".to_owned())
+    number
+        .parse()
+        .map(|n: u64| Duration::from_secs(n * seconds))
+        .map_err(|_| "a span is written as 90s, 5m or 1h".to_owned())
 }
 
 /// A wrong request: exit 2.
@@ -162,12 +167,10 @@ pub fn main() -> ExitCode {
             };
             the_plan(seed, plan, &what).and_then(|plan| run_one(&plan, level, print_plan, json))
         }
-        Verb::Hunt { seeds, what, jobs, time, all, save } => {
-            check(&what).map(|bug| {
-                let hunt = Hunt { seeds, what: to_draw(&what), bug, jobs, time, all, save };
-                code(hunt::hunt(&hunt, json))
-            })
-        }
+        Verb::Hunt { seeds, what, jobs, time, all, save } => check(&what).map(|bug| {
+            let hunt = Hunt { seeds, what: to_draw(&what), bug, jobs, time, all, save };
+            code(hunt::hunt(&hunt, json))
+        }),
         Verb::Twin { seeds, what, child } => check(&what).map(|bug| {
             let draw = to_draw(&what);
             match child {
@@ -315,7 +318,10 @@ fn the_plan(seed: Option<u64>, file: Option<PathBuf>, what: &What) -> Result<Pla
 
 pub fn read_plan(file: &std::path::Path) -> Result<Plan, Usage> {
     let text = std::fs::read_to_string(file).map_err(|why| {
-        Usage(format!("{}: {why}; name a file that `run --print-plan` or `hunt --save` wrote", file.display()))
+        Usage(format!(
+            "{}: {why}; name a file that `run --print-plan` or `hunt --save` wrote",
+            file.display()
+        ))
     })?;
     Plan::parse(&text).map_err(|why| Usage(format!("{}: {why}", file.display())))
 }
@@ -328,7 +334,11 @@ fn run_one(plan: &Plan, level: Option<Level>, print_plan: bool, json: bool) -> A
     let result = run(plan, true, level).and_then(|report| {
         // A run that failed is simply run again, with somebody who writes down what happens.
         let told = report.verdict == Verdict::Invalid && level.is_none();
-        if told { run(plan, true, Some(Level::Story)).map(|again| (report, again.story)) } else { Ok((report, Vec::new())) }
+        if told {
+            run(plan, true, Some(Level::Story)).map(|again| (report, again.story))
+        } else {
+            Ok((report, Vec::new()))
+        }
     });
     Ok(code(result.map(|(mut report, told)| {
         let short = level.is_none();
@@ -349,7 +359,9 @@ fn zoo_verb(bug: Option<String>, seeds: u64, ranges: u64, jobs: usize, profile: 
         None => Bug::all().into_iter().filter(|b| b.built()).collect(),
     };
     if !cfg!(feature = "zoo") {
-        eprintln!("plait-chaos: this build has only the bugs of the world itself; build with `--features zoo` for the rest");
+        eprintln!(
+            "plait-chaos: this build has only the bugs of the world itself; build with `--features zoo` for the rest"
+        );
     }
     Ok(code(zoo_table::table(&bugs, seeds, ranges, jobs, profile, json)))
 }

@@ -29,6 +29,7 @@ struct Sum {
     seeds: u64,
     unknown: Vec<u64>,
     weak: u64,
+    weakest: Option<(u64, String)>,
     failed: Vec<(u64, String, String)>,
     yes: u64,
     attempts: u64,
@@ -62,7 +63,10 @@ impl Sum {
         self.torn_tails += c.torn_tails;
         self.duplicates += c.duplicates_answered;
         self.healed_max_ms = self.healed_max_ms.max(c.healed_after_ms);
-        self.weak += u64::from(!report.meets_profile && report.verdict == Verdict::Valid);
+        if let (Some(why), Verdict::Valid) = (&report.weakness, report.verdict) {
+            self.weak += 1;
+            self.weakest.get_or_insert((report.seed, why.clone()));
+        }
         for (sum, effect) in self.with_fault.iter_mut().zip(report.faults_in_effect) {
             *sum += u64::from(effect > 0);
         }
@@ -102,13 +106,21 @@ pub fn hunt(hunt: &Hunt, as_json: bool) -> Result<Verdict, OurBug> {
                             if report.verdict == Verdict::Invalid {
                                 stop.store(!hunt.all, Ordering::Relaxed);
                                 if !as_json && sum.failed.len() <= SHOWN_MAX {
-                                    println!("{}\n  replay: {}", crate::cli::line(&report), hunt.what.command(seed));
+                                    println!(
+                                        "{}\n  replay: {}",
+                                        crate::cli::line(&report),
+                                        hunt.what.command(seed)
+                                    );
                                 }
                                 if let Some(dir) = &hunt.save {
                                     let file = dir.join(format!("{seed:06}.json"));
-                                    let saved = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&file, plan.json()));
+                                    let saved = std::fs::create_dir_all(dir)
+                                        .and_then(|()| std::fs::write(&file, plan.json()));
                                     if let Err(why) = saved {
-                                        eprintln!("plait-chaos: the plan of seed {seed} was not saved: {}: {why}", file.display());
+                                        eprintln!(
+                                            "plait-chaos: the plan of seed {seed} was not saved: {}: {why}",
+                                            file.display()
+                                        );
                                     }
                                 }
                             }
@@ -185,16 +197,23 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
         sum.duplicates as f64 / seeds as f64,
         sum.healed_max_ms
     );
-    let effects: Vec<String> =
-        FaultKind::NAMES.iter().zip(sum.with_fault).map(|(name, n)| format!("{name} {:.0} %", share(n))).collect();
+    let effects: Vec<String> = FaultKind::NAMES
+        .iter()
+        .zip(sum.with_fault)
+        .map(|(name, n)| format!("{name} {:.0} %", share(n)))
+        .collect();
     println!("  in effect in so many seeds: {}", effects.join(", "));
     let mut by_invariant = std::collections::BTreeMap::<&str, u64>::new();
     sum.failed.iter().for_each(|(_, invariant, _)| *by_invariant.entry(invariant).or_default() += 1);
     if !by_invariant.is_empty() {
         let list: Vec<String> = by_invariant.iter().map(|(name, n)| format!("{name} {n}")).collect();
         println!("  broken: {}", list.join(", "));
-        let seeds: Vec<String> = sum.failed.iter().take(SHOWN_MAX * 2).map(|(seed, ..)| seed.to_string()).collect();
+        let seeds: Vec<String> =
+            sum.failed.iter().take(SHOWN_MAX * 2).map(|(seed, ..)| seed.to_string()).collect();
         println!("  seeds: {}", seeds.join(" "));
+    }
+    if let Some((seed, why)) = &sum.weakest {
+        println!("  below measure: seed {seed}, {why}");
     }
     if !sum.unknown.is_empty() {
         let seeds: Vec<String> = sum.unknown.iter().take(SHOWN_MAX).map(u64::to_string).collect();

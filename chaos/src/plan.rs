@@ -169,14 +169,14 @@ pub enum FaultKind {
     Kill { node: u8 },
     /// The machine loses power; unsynced writes are lost or kept, each on its own.
     Crash { node: u8 },
-    /// The same, and writes may be torn at sectors.
+    /// The same, right after the node has put out something to be written; and writes may be torn at sectors.
     Torn { node: u8 },
     /// Power is lost right after the node put out the `nth` such output after the fault began.
     CrashOn { node: u8, point: Point, nth: u32 },
     /// All three processes die at once.
     KillAll {},
-    /// The site loses power; writes may be torn.
-    PowerOff {},
+    /// The site loses power right after some node has put out this; writes may be torn.
+    PowerOff { point: Point },
     /// The node does nothing for a while; its clock runs on.
     Pause { node: u8 },
     /// Each step of the node takes long.
@@ -202,9 +202,30 @@ pub enum FaultKind {
 impl FaultKind {
     /// Every name, in the order of the table that `hunt` prints.
     pub const NAMES: [&'static str; 24] = [
-        "partition", "cut", "one_way", "clog", "slow", "loss", "duplicate", "reorder", "kill", "crash", "torn",
-        "crash_on", "kill_all", "power_off", "pause", "slow_cpu", "sync_error", "slow_disk", "wipe", "rot",
-        "kv_error", "kv_rot", "clock_rate", "wall_jump",
+        "partition",
+        "cut",
+        "one_way",
+        "clog",
+        "slow",
+        "loss",
+        "duplicate",
+        "reorder",
+        "kill",
+        "crash",
+        "torn",
+        "crash_on",
+        "kill_all",
+        "power_off",
+        "pause",
+        "slow_cpu",
+        "sync_error",
+        "slow_disk",
+        "wipe",
+        "rot",
+        "kv_error",
+        "kv_rot",
+        "clock_rate",
+        "wall_jump",
     ];
 
     /// Its place in [`NAMES`](Self::NAMES).
@@ -223,7 +244,7 @@ impl FaultKind {
             FaultKind::Torn { .. } => 10,
             FaultKind::CrashOn { .. } => 11,
             FaultKind::KillAll {} => 12,
-            FaultKind::PowerOff {} => 13,
+            FaultKind::PowerOff { .. } => 13,
             FaultKind::Pause { .. } => 14,
             FaultKind::SlowCpu { .. } => 15,
             FaultKind::SyncError { .. } => 16,
@@ -262,7 +283,7 @@ impl FaultKind {
             | WallJump { node, .. } => vec![node],
             Cut { a, b } => vec![a, b],
             OneWay { from, to } | Clog { from, to } | Slow { from, to, .. } => vec![from, to],
-            Loss { .. } | Duplicate { .. } | Reorder { .. } | KillAll {} | PowerOff {} => Vec::new(),
+            Loss { .. } | Duplicate { .. } | Reorder { .. } | KillAll {} | PowerOff { .. } => Vec::new(),
         }
     }
 
@@ -285,12 +306,14 @@ impl FaultKind {
             }
             Kill { node } => format!("n{node} is killed"),
             Crash { node } => format!("n{node} loses power"),
-            Torn { node } => format!("n{node} loses power and writes are torn"),
+            Torn { node } => format!("n{node} will lose power while it writes, and writes are torn"),
             CrashOn { node, point, nth } => {
                 format!("n{node} will lose power right after its next {point:?} number {nth}").to_lowercase()
             }
             KillAll {} => "all three nodes are killed".to_owned(),
-            PowerOff {} => "the site loses power".to_owned(),
+            PowerOff { point } => {
+                format!("the site will lose power right after the next {point:?}").to_lowercase()
+            }
             Pause { node } => format!("n{node} stands still"),
             SlowCpu { node, step_us } => format!("each step of n{node} takes {}", ms(step_us)),
             SyncError { node } => format!("the next sync of n{node} fails"),
@@ -372,7 +395,11 @@ impl Plan {
                 return Err(BadPlan::Load(load.kind.clone()));
             }
             if load.clients > CLIENTS_MAX {
-                return Err(BadPlan::Bound { what: "clients", got: load.clients.into(), max: CLIENTS_MAX.into() });
+                return Err(BadPlan::Bound {
+                    what: "clients",
+                    got: load.clients.into(),
+                    max: CLIENTS_MAX.into(),
+                });
             }
         }
         Ok(())

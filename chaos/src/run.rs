@@ -66,6 +66,9 @@ pub struct Report {
     pub faults_in_effect: [u32; FaultKind::NAMES.len()],
     /// Whether the run is as busy as its profile promises.
     pub meets_profile: bool,
+    /// What it lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weakness: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     #[serde(skip)]
@@ -105,6 +108,20 @@ pub fn last_panic() -> String {
     LAST_PANIC.with(|last| std::mem::take(&mut *last.borrow_mut()))
 }
 
+/// What a run lacks of its profile's measure.
+fn weakness(attempts: u64, counts: &Counts, effects: usize) -> Option<String> {
+    if attempts < ATTEMPTS_MIN {
+        return Some(format!("{attempts} transactions attempted, {ATTEMPTS_MIN} promised"));
+    }
+    if counts.calm_yes * 100 < counts.calm * CALM_YES_PERCENT_MIN {
+        return Some(format!(
+            "{} of {} calm transactions ended yes, {CALM_YES_PERCENT_MIN} % promised",
+            counts.calm_yes, counts.calm
+        ));
+    }
+    (effects < EFFECTS_MIN).then(|| format!("{effects} faults in effect, {EFFECTS_MIN} promised"))
+}
+
 /// Why a run could not be made: a defect of the harness itself.
 #[derive(Debug)]
 pub struct OurBug(pub String);
@@ -129,10 +146,14 @@ pub fn run(plan: &Plan, hash: bool, story: Option<Level>) -> Result<Report, OurB
     let (verdict, why) = if !world.judge.violations.is_empty() {
         (Verdict::Invalid, None)
     } else if attempts + counts.reads < OPERATIONS_MIN {
-        let why = format!("{} operations, and at least {OPERATIONS_MIN} are asked for", attempts + counts.reads);
+        let why =
+            format!("{} operations, and at least {OPERATIONS_MIN} are asked for", attempts + counts.reads);
         (Verdict::Unknown, Some(why))
     } else if counts.unknown * 100 > attempts * UNKNOWN_PERCENT_MAX {
-        let why = format!("{} of {attempts} outcomes are unknown, and at most {UNKNOWN_PERCENT_MAX} % may be", counts.unknown);
+        let why = format!(
+            "{} of {attempts} outcomes are unknown, and at most {UNKNOWN_PERCENT_MAX} % may be",
+            counts.unknown
+        );
         (Verdict::Unknown, Some(why))
     } else {
         (Verdict::Valid, None)
@@ -147,9 +168,8 @@ pub fn run(plan: &Plan, hash: bool, story: Option<Level>) -> Result<Report, OurB
         why,
         violations: std::mem::take(&mut world.judge.violations),
         simulated_ms: world.now_ns() / 1_000_000,
-        meets_profile: attempts >= ATTEMPTS_MIN
-            && counts.calm_yes * 100 >= counts.calm * CALM_YES_PERCENT_MIN
-            && effects >= EFFECTS_MIN,
+        meets_profile: weakness(attempts, &counts, effects).is_none(),
+        weakness: weakness(attempts, &counts, effects),
         counts,
         faults_in_effect,
         hash: world.trace.as_ref().map(|t| t.hash()),

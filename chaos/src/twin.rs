@@ -58,7 +58,8 @@ pub fn child(child: Child, seeds: Range<u64>, draw: &ToDraw, _bug: Option<Bug>) 
 }
 
 fn spawn(child: Child, seeds: &Range<u64>, draw: &ToDraw) -> Result<Process, OurBug> {
-    let me = std::env::current_exe().map_err(|why| OurBug(format!("this program does not find itself: {why}")))?;
+    let me =
+        std::env::current_exe().map_err(|why| OurBug(format!("this program does not find itself: {why}")))?;
     let name = match child {
         Child::Hashes => "hashes",
         Child::NoisyHashes => "noisy-hashes",
@@ -78,7 +79,11 @@ fn spawn(child: Child, seeds: &Range<u64>, draw: &ToDraw) -> Result<Process, Our
             command.env(format!("NOISE_{i}"), "x".repeat(i * 7));
         });
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|why| OurBug(format!("no child: {why}")))
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|why| OurBug(format!("no child: {why}")))
 }
 
 fn lines(process: &mut Process) -> impl Iterator<Item = String> + use<> {
@@ -129,7 +134,9 @@ pub fn twin(seeds: Range<u64>, draw: &ToDraw, _bug: Option<Bug>, as_json: bool) 
                 d.before.iter().for_each(|line| println!("        {line}"));
                 println!("  one   {}\n  other {}", d.one, d.other);
             }
-            None => println!("  run again {TRIES_MAX} times, the events came out equal: it differs only sometimes"),
+            None => println!(
+                "  run again {TRIES_MAX} times, the events came out equal: it differs only sometimes"
+            ),
         }
         println!("replay: plait-chaos twin --seeds {seed}..{}\ninvalid", seed + 1);
     }

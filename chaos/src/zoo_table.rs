@@ -28,7 +28,14 @@ impl Row {
     }
 }
 
-pub fn table(bugs: &[Bug], seeds: u64, ranges: u64, jobs: usize, profile: &str, as_json: bool) -> Result<Verdict, OurBug> {
+pub fn table(
+    bugs: &[Bug],
+    seeds: u64,
+    ranges: u64,
+    jobs: usize,
+    profile: &str,
+    as_json: bool,
+) -> Result<Verdict, OurBug> {
     let mut rows = Vec::new();
     if !as_json {
         println!("{:<22} {:<10} {:>6} {:>7} {:>7}  seen by", "bug", "room", "found", "median", "worst");
@@ -65,7 +72,11 @@ pub fn table(bugs: &[Bug], seeds: u64, ranges: u64, jobs: usize, profile: &str, 
         let value = json!({ "schema": "plait.zoo/1", "profile": profile, "seeds_max": seeds, "bugs": rows, "missed": missed, "geometric_mean_of_medians": mean });
         println!("{}", serde_json::to_string_pretty(&value).expect("JSON prints"));
     } else {
-        println!("{} of {} seen in every range; geometric mean of medians {mean:.1} seeds", rows.len() - missed.len(), rows.len());
+        println!(
+            "{} of {} seen in every range; geometric mean of medians {mean:.1} seeds",
+            rows.len() - missed.len(),
+            rows.len()
+        );
         if !missed.is_empty() {
             println!("missed within {seeds} seeds of some range: {}", missed.join(", "));
         }

@@ -24,7 +24,12 @@ pub fn report(plan: &Plan, report: &Report, short: bool, as_json: bool) {
         println!("  {} clients: {} over {} keys", load.clients, load.kind, load.keys);
     }
     for fault in &plan.faults {
-        println!("  {:>6.2}–{:.2} s  {}", fault.at_ms as f64 / 1e3, fault.until_ms as f64 / 1e3, fault.kind.say());
+        println!(
+            "  {:>6.2}–{:.2} s  {}",
+            fault.at_ms as f64 / 1e3,
+            fault.until_ms as f64 / 1e3,
+            fault.kind.say()
+        );
     }
     if !report.story.is_empty() {
         println!("\nwhat happened");
@@ -47,7 +52,15 @@ pub fn report(plan: &Plan, report: &Report, short: bool, as_json: bool) {
         let c = &report.counts;
         println!(
             "  healed after {} ms; {} frames, {} syncs, {} deaths, {} checkpoints, {} snapshots; {} chains, {} acknowledgements, {} leases checked",
-            c.healed_after_ms, c.frames, c.syncs, c.deaths, c.checkpoints, c.snapshots, c.chains_compared, c.acks_checked, c.leases_seen
+            c.healed_after_ms,
+            c.frames,
+            c.syncs,
+            c.deaths,
+            c.checkpoints,
+            c.snapshots,
+            c.chains_compared,
+            c.acks_checked,
+            c.leases_seen
         );
     }
     if let Some(hash) = &report.hash {

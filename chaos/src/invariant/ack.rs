@@ -46,7 +46,8 @@ fn records(bytes: &Bytes) -> impl Iterator<Item = (u8, u64, u64)> + '_ {
                 at += 8;
                 continue;
             }
-            let number = |from: usize| u64::from_le_bytes(header[from..from + 8].try_into().expect("eight bytes"));
+            let number =
+                |from: usize| u64::from_le_bytes(header[from..from + 8].try_into().expect("eight bytes"));
             let length = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
             at += HEADER_BYTES + length.next_multiple_of(8);
             return Some((header[4], number(32), number(40)));
@@ -83,12 +84,21 @@ impl Acks {
     }
 
     /// `slot` says *yes* to a transaction at `seqno`, while it has applied `applied_seqno` at `applied_index`.
-    pub fn yes(&mut self, slot: Slot, seqno: u64, applied_seqno: u64, applied_index: u64) -> Result<(), String> {
+    pub fn yes(
+        &mut self,
+        slot: Slot,
+        seqno: u64,
+        applied_seqno: u64,
+        applied_index: u64,
+    ) -> Result<(), String> {
         if applied_seqno < seqno {
-            return Err(format!("{slot} says yes to seqno {seqno} and has itself applied only {applied_seqno}"));
+            return Err(format!(
+                "{slot} says yes to seqno {seqno} and has itself applied only {applied_seqno}"
+            ));
         }
         // The newest position known to contain it, if not the node's own: never above what the node has applied.
-        let index = self.index_of.range(seqno..).next().map_or(applied_index, |(_, i)| (*i).min(applied_index));
+        let index =
+            self.index_of.range(seqno..).next().map_or(applied_index, |(_, i)| (*i).min(applied_index));
         let terms: Vec<Option<u64>> = self.disks.iter().map(|d| d.entries.get(&index).copied()).collect();
         let snapshots = self.disks.iter().filter(|disk| disk.base >= index).count();
         let alike = |term: &Option<u64>| terms.iter().filter(|t| t.is_some() && *t == term).count();

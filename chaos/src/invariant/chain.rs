@@ -52,15 +52,17 @@ impl Chains {
         let seqno = look.status.seqno.0;
         let chain = u64::from_str_radix(&look.status.chain, 16)
             .map_err(|_| format!("{} shows the chain '{}'", look.slot, look.status.chain))?;
-        let again = std::mem::replace(&mut self.last[look.slot.at()], (look.life, seqno)) == (look.life, seqno);
+        let again =
+            std::mem::replace(&mut self.last[look.slot.at()], (look.life, seqno)) == (look.life, seqno);
         match *self.seen.entry(seqno).or_insert((chain, look.slot)) {
             (first, who) if first == chain => {
                 self.compared += u64::from(!again && who != look.slot);
                 Ok(())
             }
-            (first, who) => {
-                Err(format!("at seqno {seqno} {who} has chain {first:016x} and {} has {chain:016x}", look.slot))
-            }
+            (first, who) => Err(format!(
+                "at seqno {seqno} {who} has chain {first:016x} and {} has {chain:016x}",
+                look.slot
+            )),
         }
     }
 }

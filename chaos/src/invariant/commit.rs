@@ -39,7 +39,10 @@ impl Commits {
         self.applied_max = self.applied_max.max(seen.applied);
         let before = self.last[slot.at()].replace(seen).filter(|before| before.life == look.life);
         if seen.applied > seen.commit {
-            return Err(format!("{slot} applied index {} and knows only {} to be committed", seen.applied, seen.commit));
+            return Err(format!(
+                "{slot} applied index {} and knows only {} to be committed",
+                seen.applied, seen.commit
+            ));
         }
         let Some(before) = before else { return Ok(()) };
         for (what, was, is) in [

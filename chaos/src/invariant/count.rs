@@ -35,7 +35,9 @@ impl Count {
     pub fn read(&mut self, floor: i64, value: i64) -> Result<(), String> {
         let most = self.begun - self.refused;
         if value < floor {
-            return Err(format!("a read finds {value} where {floor} were acknowledged or read before it began"));
+            return Err(format!(
+                "a read finds {value} where {floor} were acknowledged or read before it began"
+            ));
         }
         if value > most {
             return Err(format!("a read finds {value} where at most {most} increments can have happened"));

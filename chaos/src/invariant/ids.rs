@@ -17,7 +17,9 @@ impl Ids {
     /// Transaction `op` ran on `slot` and was given, or is found with, this id.
     pub fn seen(&mut self, id: i64, op: u64, slot: Slot) -> Result<(), String> {
         if id <= 0 || id % 3 != i64::from(slot.get()) % 3 {
-            return Err(format!("transaction {op} on {slot} got id {id}, which is not of the class of {slot}"));
+            return Err(format!(
+                "transaction {op} on {slot} got id {id}, which is not of the class of {slot}"
+            ));
         }
         match *self.given.entry(id).or_insert(op) {
             first if first == op => Ok(()),

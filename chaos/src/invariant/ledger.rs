@@ -96,7 +96,14 @@ impl Ledger {
     }
 
     /// A read that began at `begun_ns` looked at all numbers in `from..to` and found these.
-    pub fn read(&mut self, from: u64, to: u64, found: &[u64], begun_ns: u64, now_ns: u64) -> Result<(), String> {
+    pub fn read(
+        &mut self,
+        from: u64,
+        to: u64,
+        found: &[u64],
+        begun_ns: u64,
+        now_ns: u64,
+    ) -> Result<(), String> {
         let mut found = found.iter().copied().peekable();
         let known = self.entries.len() as u64;
         for op in from..to.min(known) {

@@ -64,7 +64,12 @@ pub fn check(initial: i64, history: &[Done]) -> Verdict {
             best = (first, placed.count_ones(), value, placed);
         }
         let deadline = deadline(&ops, first, placed);
-        for at in (first..ops.len()).take_while(|at| ops[*at].begun_ns <= deadline).collect::<Vec<_>>().into_iter().rev() {
+        for at in (first..ops.len())
+            .take_while(|at| ops[*at].begun_ns <= deadline)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
             if at - first >= WINDOW_MAX {
                 too_wide = true;
                 continue;
@@ -168,7 +173,10 @@ fn explain(ops: &[Done], first: usize, placed: u128, value: i64) -> String {
             format!("transaction {} {what} ({:.4}–{end} s)", done.op, done.begun_ns as f64 / 1e9)
         })
         .collect();
-    format!("after {first} operations the register holds {value}, and none of these fits: {}", open.join("; "))
+    format!(
+        "after {first} operations the register holds {value}, and none of these fits: {}",
+        open.join("; ")
+    )
 }
 
 #[cfg(test)]

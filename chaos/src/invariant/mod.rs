@@ -79,7 +79,14 @@ impl Judge {
     }
 
     /// A node gave an operation its place and its verdict.
-    pub fn ordered(&mut self, slot: plait_base::Slot, seqno: u64, index: u64, id: plait_base::ProposalId, verdict: &str) {
+    pub fn ordered(
+        &mut self,
+        slot: plait_base::Slot,
+        seqno: u64,
+        index: u64,
+        id: plait_base::ProposalId,
+        verdict: &str,
+    ) {
         let found = self.chains.ordered(slot, seqno, index, id, verdict);
         self.report("chain", found);
     }

@@ -23,7 +23,10 @@ impl Total {
         }
         let sum: i64 = balances.iter().sum();
         if sum != self.expected {
-            return Err(format!("a read on {slot} finds a total of {sum} instead of {}: {balances:?}", self.expected));
+            return Err(format!(
+                "a read on {slot} finds a total of {sum} instead of {}: {balances:?}",
+                self.expected
+            ));
         }
         Ok(())
     }

@@ -35,7 +35,11 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             1 => -10_000,
             _ => d.between(0, 20_000) as i64 - 10_000,
         };
-        ClockPlan { mono_ms: d.between(1, 10_000_000), rate_ppm, wall_us: d.between(0, 4_000_000) as i64 - 2_000_000 }
+        ClockPlan {
+            mono_ms: d.between(1, 10_000_000),
+            rate_ppm,
+            wall_us: d.between(0, 4_000_000) as i64 - 2_000_000,
+        }
     };
     Some(Plan {
         schema: SCHEMA.to_owned(),
@@ -145,7 +149,8 @@ fn one(kind: usize, d: &mut Draws) -> FaultKind {
     use FaultKind::*;
     let node = d.between(1, 3) as u8;
     let other = (node - 1 + d.between(1, 2) as u8) % 3 + 1;
-    let points = [Point::Send, Point::Persist, Point::Persisted, Point::Reply, Point::Checkpoint];
+    let points =
+        [Point::Send, Point::Persist, Point::Persist, Point::Persisted, Point::Reply, Point::Checkpoint];
     match kind {
         0 => Partition { node },
         1 => Cut { a: node, b: other },
@@ -163,7 +168,9 @@ fn one(kind: usize, d: &mut Draws) -> FaultKind {
         10 => Torn { node },
         11 => CrashOn { node, point: *d.pick(&points), nth: d.between(1, 20) as u32 },
         12 => KillAll {},
-        13 => PowerOff {},
+        13 => PowerOff {
+            point: *d.pick(&[Point::Persist, Point::Persist, Point::Send, Point::Reply, Point::Checkpoint]),
+        },
         14 => Pause { node },
         15 => SlowCpu { node, step_us: *d.pick(&[500, 5000, 30_000]) },
         16 => SyncError { node },

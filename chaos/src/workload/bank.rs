@@ -13,9 +13,17 @@ pub struct Bank {
 }
 
 pub enum Op {
-    Transfer { from: i64, to: i64, amount: i64, lock: bool },
+    Transfer {
+        from: i64,
+        to: i64,
+        amount: i64,
+        lock: bool,
+    },
     /// Reads all accounts, in one statement or in two of one transaction.
-    Read { split: bool, seen: Vec<i64> },
+    Read {
+        split: bool,
+        seen: Vec<i64>,
+    },
 }
 
 impl Bank {
@@ -43,16 +51,22 @@ impl Workload for Bank {
     fn next(&mut self, _at: At, _judge: &Judge, draws: &mut Draws) -> Task<Op> {
         if draws.chance(self.plan.read_per_mille) {
             let split = draws.chance(400);
-            let form =
-                if split { Form::Session(Isolation::RepeatableRead) } else { Form::Script(Isolation::RepeatableRead) };
+            let form = if split {
+                Form::Session(Isolation::RepeatableRead)
+            } else {
+                Form::Script(Isolation::RepeatableRead)
+            };
             return Task { form, writes: false, op: Op::Read { split, seen: Vec::new() } };
         }
         let n = self.accounts() as u64;
         let from = draws.below(n);
         let to = (from + 1 + draws.below(n - 1)) % n;
         let (isolation, lock) = strict(draws);
-        let form =
-            if draws.chance(self.plan.script_per_mille) { Form::Script(isolation) } else { Form::Session(isolation) };
+        let form = if draws.chance(self.plan.script_per_mille) {
+            Form::Script(isolation)
+        } else {
+            Form::Session(isolation)
+        };
         let amount = draws.between(1, 20) as i64;
         Task { form, writes: true, op: Op::Transfer { from: from as i64, to: to as i64, amount, lock } }
     }
@@ -90,7 +104,8 @@ impl Workload for Bank {
                 ]),
                 0 => Next::Run(vec![get(TABLE, &[*from], *lock), get(TABLE, &[*to], *lock)]),
                 1 => {
-                    let (Some(a), Some(b)) = (column(last, 0, 1).first().copied(), column(last, 1, 1).first().copied())
+                    let (Some(a), Some(b)) =
+                        (column(last, 0, 1).first().copied(), column(last, 1, 1).first().copied())
                     else {
                         run.judge.broken("total", format!("an account is gone on {}", run.at.slot));
                         return Next::Rollback;

@@ -24,7 +24,9 @@ enum Kind {
     /// `n = n + 1`, without looking.
     Add,
     /// Reads, then writes what it read plus one.
-    Rewrite { lock: bool },
+    Rewrite {
+        lock: bool,
+    },
 }
 
 impl Counter {
@@ -61,7 +63,10 @@ impl Workload for Counter {
         let (form, kind) = if draws.chance(self.plan.read_per_mille) {
             (*draws.pick(&[Form::Auto, Form::Script(isolation)]), Kind::Read)
         } else if draws.chance(self.plan.script_per_mille) {
-            (*draws.pick(&[Form::Auto, Form::Script(isolation), Form::Script(Isolation::ReadCommitted)]), Kind::Add)
+            (
+                *draws.pick(&[Form::Auto, Form::Script(isolation), Form::Script(Isolation::ReadCommitted)]),
+                Kind::Add,
+            )
         } else {
             (Form::Session(isolation), Kind::Rewrite { lock })
         };
@@ -81,10 +86,9 @@ impl Workload for Counter {
         let id = op.key as i64;
         match (&op.kind, stage) {
             (Kind::Read, _) => Next::Run(vec![get(TABLE, &[id], false)]),
-            (Kind::Add, _) => Next::Run(vec![
-                set(TABLE, &[id], "n", Change::Add(1)),
-                ledger::row(run.at.op, run.at.client),
-            ]),
+            (Kind::Add, _) => {
+                Next::Run(vec![set(TABLE, &[id], "n", Change::Add(1)), ledger::row(run.at.op, run.at.client)])
+            }
             (Kind::Rewrite { lock }, 0) => Next::Run(vec![get(TABLE, &[id], *lock)]),
             (Kind::Rewrite { .. }, 1) => {
                 let value = column(last, 0, 1).first().copied();

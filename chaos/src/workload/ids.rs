@@ -26,7 +26,13 @@ pub enum Op {
 
 impl IdsLoad {
     pub fn new(plan: LoadPlan) -> IdsLoad {
-        IdsLoad { plan, ids: Ids::default(), slot_of: BTreeMap::new(), there: Vec::new(), doubtful: BTreeMap::new() }
+        IdsLoad {
+            plan,
+            ids: Ids::default(),
+            slot_of: BTreeMap::new(),
+            there: Vec::new(),
+            doubtful: BTreeMap::new(),
+        }
     }
 
     fn seen(&mut self, id: i64, op: u64, judge: &mut Judge) {
@@ -58,7 +64,8 @@ impl Workload for IdsLoad {
         let op = if delete {
             // Mostly the newest: it is the one whose id a forgetful node would give again.
             let n = self.there.len();
-            let (id, owner) = self.there.remove(if draws.chance(700) { n - 1 } else { draws.below(n as u64) as usize });
+            let (id, owner) =
+                self.there.remove(if draws.chance(700) { n - 1 } else { draws.below(n as u64) as usize });
             self.doubtful.insert(id, owner);
             Op::Delete(id)
         } else {
@@ -127,7 +134,10 @@ impl Workload for IdsLoad {
             self.seen(*id, *op as u64, judge);
         }
         if let Some((id, op)) = self.there.iter().find(|(id, op)| rows.get(id) != Some(&(*op as i64))) {
-            judge.broken("ids", format!("the row of id {id}, which transaction {op} inserted, is not on {slot}"));
+            judge.broken(
+                "ids",
+                format!("the row of id {id}, which transaction {op} inserted, is not on {slot}"),
+            );
         }
     }
 }

@@ -228,9 +228,18 @@ pub fn unexpected(error: &Error) -> bool {
     !(error.retry() || matches!(error, Error::Unknown { .. }))
 }
 
+/// Whose promise such an error breaks: a table that was made and is not there is a stale read of the catalogue.
+pub fn blame(error: &Error) -> &'static str {
+    match error {
+        Error::NoTable { .. } => "fresh",
+        Error::DuplicateKey { table, .. } if table == crate::invariant::ledger::TABLE => "ledger",
+        _ => "defect",
+    }
+}
+
 fn defect(end: &End, judge: &mut Judge) {
     if let Some(error) = end.error.filter(|e| unexpected(e)) {
-        judge.broken("defect", format!("transaction {} on {}: {error}", end.at.op, end.at.slot));
+        judge.broken(blame(error), format!("transaction {} on {}: {error}", end.at.op, end.at.slot));
     }
 }
 

@@ -15,14 +15,28 @@ pub struct Register {
 }
 
 pub enum Op {
-    Read { key: usize },
-    Write { key: usize, replace: bool },
+    Read {
+        key: usize,
+    },
+    Write {
+        key: usize,
+        replace: bool,
+    },
     /// One request: a check of the value, then the write.
-    Swap { key: usize, from: i64 },
+    Swap {
+        key: usize,
+        from: i64,
+    },
     /// Reads, then writes something that does not depend on it: first committer wins.
-    Update { key: usize, lock: bool, saw: Option<i64> },
+    Update {
+        key: usize,
+        lock: bool,
+        saw: Option<i64>,
+    },
     /// Deletes the row and puts it back, in one transaction or in two statements of one.
-    Replant { key: usize },
+    Replant {
+        key: usize,
+    },
 }
 
 impl Register {
@@ -79,7 +93,9 @@ impl Workload for Register {
         let to = Change::To(Value::Int(value));
         match (op, stage) {
             (Op::Read { key }, _) => Next::Run(vec![get(TABLE, &[*key as i64], false)]),
-            (Op::Write { key, replace: true }, _) => Next::Run(vec![put(TABLE, &[*key as i64, value]), ledger]),
+            (Op::Write { key, replace: true }, _) => {
+                Next::Run(vec![put(TABLE, &[*key as i64, value]), ledger])
+            }
             (Op::Write { key, .. }, _) => Next::Run(vec![set(TABLE, &[*key as i64], "v", to), ledger]),
             (Op::Swap { key: k, from }, _) => Next::Run(vec![
                 Step::Check {
@@ -124,7 +140,9 @@ impl Workload for Register {
                 // A refused swap tells what it found instead.
                 if let (Op::Swap { key, .. }, Some(Error::Unmet { found, .. })) = (&op, end.error) {
                     match found.parse() {
-                        Ok(found) => self.note(*key, end.at.op, end.begun_ns, judge.now_ns, Kind::Read(found)),
+                        Ok(found) => {
+                            self.note(*key, end.at.op, end.begun_ns, judge.now_ns, Kind::Read(found))
+                        }
                         Err(_) => judge.broken("linear", format!("register {key} holds '{found}'")),
                     }
                 }
@@ -156,7 +174,12 @@ impl Workload for Register {
                 Some(v) => {
                     // Reads at the end overlap nothing, and come after everything.
                     let at_ns = judge.now_ns;
-                    history.push(Done { op: u64::MAX, begun_ns: at_ns - 1, ended_ns: at_ns, kind: Kind::Read(*v) });
+                    history.push(Done {
+                        op: u64::MAX,
+                        begun_ns: at_ns - 1,
+                        ended_ns: at_ns,
+                        kind: Kind::Read(*v),
+                    });
                 }
                 None => judge.broken("linear", format!("register {key} is gone on {slot}")),
             }

@@ -13,12 +13,26 @@ pub struct Skew {
 }
 
 pub enum Op {
-    Look { pair: i64 },
-    Peek { hall: i64 },
-    Leave { pair: i64, who: i64, lock: bool },
-    Return { pair: i64, who: i64 },
+    Look {
+        pair: i64,
+    },
+    Peek {
+        hall: i64,
+    },
+    Leave {
+        pair: i64,
+        who: i64,
+        lock: bool,
+    },
+    Return {
+        pair: i64,
+        who: i64,
+    },
     /// Enters an empty hall, or empties it.
-    Visit { hall: i64, lock: bool },
+    Visit {
+        hall: i64,
+        lock: bool,
+    },
 }
 
 impl Skew {
@@ -88,7 +102,10 @@ impl Workload for Skew {
                     run.judge.broken("skew", why);
                 }
                 match on.iter().sum::<i64>() {
-                    2 => Next::Run(vec![set(DUTY, &[*pair, *who], "present", Change::To(Value::Int(0))), ledger]),
+                    2 => Next::Run(vec![
+                        set(DUTY, &[*pair, *who], "present", Change::To(Value::Int(0))),
+                        ledger,
+                    ]),
                     // Somebody has left already: call both back, so that the next ones can leave.
                     _ => Next::Run(vec![
                         set(DUTY, &[*pair, 0], "present", Change::To(Value::Int(1))),

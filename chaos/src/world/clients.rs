@@ -91,7 +91,16 @@ pub(super) fn all(plan: &Plan) -> Vec<Client> {
             let number = clients.len() as u64;
             let mut draws = Draws::new(plan.seed, &format!("client.{}", of.kind), local as u64);
             let home = Slot::ALL[(number as usize + draws.below(3) as usize) % 3];
-            clients.push(Client { load, local, home, at: home, session: None, running: None, draws, idle: false });
+            clients.push(Client {
+                load,
+                local,
+                home,
+                at: home,
+                session: None,
+                running: None,
+                draws,
+                idle: false,
+            });
         }
     }
     clients
@@ -131,7 +140,9 @@ impl World {
             client.at = client.home;
         }
         // Whoever cannot connect tries the next node at once.
-        let Some(slot) = (0..3).map(|i| Slot::ALL[(client.at.at() + i) % 3]).find(|s| self.hosts[s.at()].runs()) else {
+        let Some(slot) =
+            (0..3).map(|i| Slot::ALL[(client.at.at() + i) % 3]).find(|s| self.hosts[s.at()].runs())
+        else {
             return self.after(50 * MS, Happening::Wake { client: c });
         };
         if slot != client.at {
@@ -307,7 +318,9 @@ impl World {
     }
 
     pub(super) fn hung_up(&mut self, _slot: Slot, session: SessionId) {
-        let Some(c) = self.clients.iter().position(|c| c.session.is_some_and(|(s, _)| s == session)) else { return };
+        let Some(c) = self.clients.iter().position(|c| c.session.is_some_and(|(s, _)| s == session)) else {
+            return;
+        };
         self.clients[c].session = None;
         if self.clients[c].running.as_ref().is_some_and(|r| r.waiting.is_some()) {
             self.broken(c);
@@ -371,7 +384,9 @@ impl World {
         }
         let client = &mut self.clients[c];
         let mut wait_ns = client.draws.below(self.plan.loads[client.load].pause_us * 2000);
-        if matches!(error, Some(Error::NotPrimary { .. } | Error::TimedOut { .. })) || outcome == Outcome::Unknown {
+        if matches!(error, Some(Error::NotPrimary { .. } | Error::TimedOut { .. }))
+            || outcome == Outcome::Unknown
+        {
             client.at = Slot::ALL[(running.at.slot.at() + 1 + client.draws.below(2) as usize) % 3];
             client.session = None;
             wait_ns += client.draws.below(100 * MS);
@@ -406,7 +421,8 @@ impl World {
                 let slot = running.at.slot;
                 let session = self.clients[c].session;
                 self.broken(c);
-                if let Some((session, life)) = session.filter(|(_, life)| *life == self.hosts[slot.at()].life) {
+                if let Some((session, life)) = session.filter(|(_, life)| *life == self.hosts[slot.at()].life)
+                {
                     let _ = life;
                     self.input(slot, Input::Closed { session });
                 }
@@ -466,10 +482,16 @@ impl World {
             self.judge.ledger.writes(op);
             self.clerk.op = Some(op);
             let steps = vec![ledger::row(op, CLERK as u32)];
-            (Slot::ALL[self.clerk.stage], store::Request::Script { isolation: Isolation::RepeatableRead, steps })
+            (
+                Slot::ALL[self.clerk.stage],
+                store::Request::Script { isolation: Isolation::RepeatableRead, steps },
+            )
         } else {
             let steps = self.loads.iter().flat_map(|load| load.last_read()).collect();
-            (Slot::ALL[self.clerk.stage - 3], store::Request::Script { isolation: Isolation::RepeatableRead, steps })
+            (
+                Slot::ALL[self.clerk.stage - 3],
+                store::Request::Script { isolation: Isolation::RepeatableRead, steps },
+            )
         };
         let host = &self.hosts[slot.at()];
         let life = host.life;
@@ -498,7 +520,10 @@ impl World {
             Ok(reply) => reply,
             Err(error) => {
                 if crate::workload::unexpected(&error) {
-                    self.judge.broken("defect", format!("the clerk's request on {slot}: {error}"));
+                    self.judge.broken(
+                        crate::workload::blame(&error),
+                        format!("the clerk's request on {slot}: {error}"),
+                    );
                 }
                 if let Some(op) = self.clerk.op.take() {
                     let found = self.judge.ledger.end(op, error.outcome(), self.now_ns);
@@ -551,16 +576,23 @@ impl World {
     pub(super) fn settle(&mut self, looks: &[Option<Look>; 3]) {
         if self.now_ns > self.ended_ns + live::HEAL_NS_MAX {
             let why = self.what_hangs(looks);
-            return self.judge.broken("live", format!("{} s after the last fault: {why}", live::HEAL_NS_MAX / 1_000_000_000));
+            return self.judge.broken(
+                "live",
+                format!("{} s after the last fault: {why}", live::HEAL_NS_MAX / 1_000_000_000),
+            );
         }
         let idle = self.clients.iter().all(|c| c.idle);
         let whole = looks.iter().all(|look| look.as_ref().is_some_and(|l| l.status.state == State::Synced));
         let equal = looks.iter().flatten().all(|look| {
             let first = looks[0].as_ref().expect("all are there");
             let s = &look.status;
-            s.seqno == first.status.seqno && s.applied_index == s.commit_index && s.voters.len() == 3 && s.learners.is_empty()
+            s.seqno == first.status.seqno
+                && s.applied_index == s.commit_index
+                && s.voters.len() == 3
+                && s.learners.is_empty()
         });
-        if idle && whole && equal && self.clerk.ready && self.clerk.stage == 0 && self.clerk.waiting.is_none() {
+        if idle && whole && equal && self.clerk.ready && self.clerk.stage == 0 && self.clerk.waiting.is_none()
+        {
             self.clerk_acts();
         }
     }

@@ -145,9 +145,10 @@ impl SimDisk {
             loss.unsynced += 1;
             let fate = draws.below(if tear { 3 } else { 2 });
             let file = match &op {
-                Op::Create { file, .. } | Op::Write { file, .. } | Op::Remove { file } | Op::Aside { file } => {
-                    *file
-                }
+                Op::Create { file, .. }
+                | Op::Write { file, .. }
+                | Op::Remove { file }
+                | Op::Aside { file } => *file,
             };
             match op {
                 Op::Write { file, .. } if missing.contains(&file) || !self.files.contains_key(&file) => {
@@ -200,8 +201,7 @@ impl SimDisk {
         let ops: Vec<Op> = std::mem::take(&mut self.syncing).into_iter().flat_map(|p| p.ops).collect();
         let kept = draws.below(ops.len() as u64 + 1) as usize;
         let unsynced = ops.len() + queued;
-        let mut loss =
-            Loss { unsynced: unsynced as u32, lost: (queued + ops.len() - kept) as u32, torn: 0 };
+        let mut loss = Loss { unsynced: unsynced as u32, lost: (queued + ops.len() - kept) as u32, torn: 0 };
         for (i, op) in ops.into_iter().take(kept + 1).enumerate() {
             match op {
                 op if i < kept => self.apply(op),

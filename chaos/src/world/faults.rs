@@ -4,13 +4,13 @@
 //! not; it then counts as without effect. So every violation is a bug and not bad luck: at any time at most one
 //! node's durable state is destroyed, and only while the two others are whole.
 
+use super::World;
 use super::net::Rule;
 use super::process::Death;
 use super::story::Level;
-use super::World;
-use crate::plan::FaultKind;
+use crate::plan::{FaultKind, Point};
 use plait_base::Slot;
-use plait_replica::State;
+use plait_replica::{Input, Request, SessionId, State, Ticket};
 
 fn slot(n: u8) -> Slot {
     Slot::new(n).expect("a plan was checked when it was read")
@@ -47,13 +47,25 @@ impl World {
             FaultKind::Duplicate { per_mille, later_us } => {
                 self.everywhere(fault, Rule::Duplicate { per_mille, later_us });
             }
-            FaultKind::Reorder { per_mille, by_us } => self.everywhere(fault, Rule::Reorder { per_mille, by_us }),
+            FaultKind::Reorder { per_mille, by_us } => {
+                self.everywhere(fault, Rule::Reorder { per_mille, by_us })
+            }
             FaultKind::Kill { node } => self.down(fault, &[slot(node)], Death::Kill),
             FaultKind::Crash { node } => self.down(fault, &[slot(node)], Death::Power { tear: false }),
-            FaultKind::Torn { node } => self.down(fault, &[slot(node)], Death::Power { tear: true }),
+            FaultKind::Torn { node } => self.host(slot(node)).crash_on = Some((fault, Point::Persist, 1)),
             FaultKind::KillAll {} => self.down(fault, &Slot::ALL, Death::Kill),
-            FaultKind::PowerOff {} => self.down(fault, &Slot::ALL, Death::Power { tear: true }),
-            FaultKind::CrashOn { node, point, nth } => self.host(slot(node)).crash_on = Some((fault, point, nth)),
+            FaultKind::PowerOff { point } => {
+                self.site_off = Some((fault, point));
+                if point == Point::Checkpoint {
+                    Slot::ALL.into_iter().for_each(|slot| self.ask_for_checkpoint(slot));
+                }
+            }
+            FaultKind::CrashOn { node, point, nth } => {
+                self.host(slot(node)).crash_on = Some((fault, point, nth));
+                if point == Point::Checkpoint {
+                    self.ask_for_checkpoint(slot(node));
+                }
+            }
             FaultKind::Pause { node } => {
                 if self.hosts[slot(node).at()].runs() {
                     self.blame(fault);
@@ -63,7 +75,10 @@ impl World {
             FaultKind::SlowCpu { node, step_us } => self.host(slot(node)).slow_cpu = Some((fault, step_us)),
             FaultKind::SlowDisk { node, sync_us } => self.host(slot(node)).slow_disk = Some((fault, sync_us)),
             FaultKind::SyncError { node } => self.host(slot(node)).sync_error = Some(fault),
-            FaultKind::KvError { node } => self.host(slot(node)).kv_error = Some(fault),
+            FaultKind::KvError { node } => {
+                self.host(slot(node)).kv_error = Some(fault);
+                self.ask_for_checkpoint(slot(node));
+            }
             FaultKind::Wipe { node } => self.wipe(fault, slot(node)),
             FaultKind::Rot { node } => self.rot(fault, slot(node)),
             FaultKind::KvRot { node } => self.kv_rot(fault, slot(node)),
@@ -105,12 +120,17 @@ impl World {
             }
             FaultKind::Kill { node }
             | FaultKind::Crash { node }
-            | FaultKind::Torn { node }
             | FaultKind::Wipe { node }
             | FaultKind::Rot { node }
             | FaultKind::KvRot { node } => self.up(fault, &[slot(node)]),
-            FaultKind::KillAll {} | FaultKind::PowerOff {} => self.up(fault, &Slot::ALL),
-            FaultKind::CrashOn { node, .. } => {
+            FaultKind::KillAll {} => self.up(fault, &Slot::ALL),
+            FaultKind::PowerOff { .. } => {
+                if self.effect[fault] {
+                    self.up(fault, &Slot::ALL);
+                }
+                self.site_off = self.site_off.filter(|(f, _)| *f != fault);
+            }
+            FaultKind::CrashOn { node, .. } | FaultKind::Torn { node } => {
                 if self.effect[fault] {
                     self.up(fault, &[slot(node)]);
                 }
@@ -142,6 +162,29 @@ impl World {
                 self.net.add(from, to, fault, rule);
             }
         }
+    }
+
+    /// A checkpoint now, so that what may go wrong with one can.
+    fn ask_for_checkpoint(&mut self, slot: Slot) {
+        self.input(
+            slot,
+            Input::Request { ticket: Ticket(0), session: SessionId(0), request: Request::Checkpoint },
+        );
+    }
+
+    /// Whether the site loses power at this point.
+    pub(super) fn site_off_at(&mut self, here: Point) -> bool {
+        let Some((fault, _)) = self.site_off.take_if(|(_, point)| *point == here) else { return false };
+        if self.tells(Level::Story) {
+            let id = self.plan.faults[fault].id;
+            self.tell(
+                "world",
+                format!("the site loses power right after a {here:?}").to_lowercase(),
+                Some(id),
+            );
+        }
+        self.down(fault, &Slot::ALL, Death::Power { tear: true });
+        true
     }
 
     /// Ends these processes and keeps them down until the fault is over.

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::disk::SimDisk;
 use super::kv::SimKv;
 use crate::plan::Point;
-use plait_base::{BootEpoch, Mono, Slot};
+use plait_base::{BootEpoch, Mono};
 use plait_replica::{Input, Replica};
 use std::collections::VecDeque;
 
@@ -15,7 +15,6 @@ use std::collections::VecDeque;
 pub const INBOX_MAX: usize = 20_000;
 
 pub struct Host {
-    pub slot: Slot,
     /// Counts every start of the process; nothing reaches another life than the one it was meant for.
     pub life: u32,
     pub machine: Option<Box<Replica>>,
@@ -55,9 +54,8 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn new(slot: Slot, clock: Clock) -> Host {
+    pub fn new(clock: Clock) -> Host {
         Host {
-            slot,
             life: 0,
             machine: None,
             clock,

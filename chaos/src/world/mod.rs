@@ -21,7 +21,7 @@ pub mod story;
 pub mod trace;
 
 use crate::invariant::{Judge, Look};
-use crate::plan::Plan;
+use crate::plan::{Plan, Point};
 use crate::workload::{self, Load};
 use crate::zoo::WorldBug;
 use clients::{Ask, Clerk, Client};
@@ -113,6 +113,8 @@ pub struct World {
     ordered: [u64; 3],
     /// Whether each fault of the plan had an effect.
     effect: Vec<bool>,
+    /// The fault that takes the site's power, and at which point.
+    site_off: Option<(usize, Point)>,
     active: Vec<bool>,
     calm: Vec<(u64, u64)>,
     ending: bool,
@@ -142,7 +144,7 @@ impl World {
         let seed = plan.seed;
         let hosts = Slot::ALL.map(|slot| {
             let clock = &plan.clocks[slot.at()];
-            Host::new(slot, Clock::new(clock.mono_ms * MS, clock.rate_ppm, 1_700_000_000_000_000 + clock.wall_us))
+            Host::new(Clock::new(clock.mono_ms * MS, clock.rate_ppm, 1_700_000_000_000_000 + clock.wall_us))
         });
         let mut cluster = [0; 16];
         for (i, half) in cluster.chunks_mut(8).enumerate() {
@@ -169,6 +171,7 @@ impl World {
             sessions: 0,
             ordered: [0; 3],
             effect: vec![false; plan.faults.len()],
+            site_off: None,
             active: vec![false; plan.faults.len()],
             calm,
             ending: false,
@@ -198,7 +201,10 @@ impl World {
             self.judge.now_ns = at_ns;
             self.counts.events += 1;
             if self.counts.events > EVENTS_MAX {
-                self.judge.broken("live", format!("{EVENTS_MAX} events in {:.3} s: the run turns in a circle", at_ns as f64 / 1e9));
+                self.judge.broken(
+                    "live",
+                    format!("{EVENTS_MAX} events in {:.3} s: the run turns in a circle", at_ns as f64 / 1e9),
+                );
             }
             self.happen(happening);
         }
@@ -217,7 +223,9 @@ impl World {
         match happening {
             Happening::Frame(frame) => self.arrive(*frame),
             Happening::Connect { a, b } => self.connect(a, b),
-            Happening::PeerDown { at, at_life, peer, peer_life } => self.peer_down(at, at_life, peer, peer_life),
+            Happening::PeerDown { at, at_life, peer, peer_life } => {
+                self.peer_down(at, at_life, peer, peer_life)
+            }
             Happening::PeerDead { at, peer, epoch } => {
                 self.input(at, Input::Dead { peer, epoch });
             }

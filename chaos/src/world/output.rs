@@ -54,6 +54,9 @@ impl World {
 
     /// Whether a fault strikes at this point.
     pub(super) fn crash_point(&mut self, slot: Slot, here: Point) -> bool {
+        if self.site_off_at(here) {
+            return true;
+        }
         let Some((fault, point, left)) = &mut self.hosts[slot.at()].crash_on else { return false };
         if *point != here {
             return false;
@@ -87,13 +90,17 @@ impl World {
             }
             Event::Consensus(Consensus::Elected { term }) => self.judge.elected(slot, term.0),
             Event::Consensus(Consensus::LeaseBroken { applied, stable, .. }) => {
-                self.judge.broken("lease", format!("{slot} found its own lease usable at {applied} below stable {stable}"));
+                self.judge.broken(
+                    "lease",
+                    format!("{slot} found its own lease usable at {applied} below stable {stable}"),
+                );
             }
             Event::Consensus(Consensus::TornTailCut { .. }) => self.counts.torn_tails += 1,
             Event::DuplicateAnswered { .. } => self.counts.duplicates_answered += 1,
             Event::SnapshotReceived { .. } => self.counts.snapshots += 1,
             Event::ChainDiffers { slot: other, index } => {
-                self.judge.broken("chain", format!("{slot} finds that {other} has another chain at index {index}"));
+                self.judge
+                    .broken("chain", format!("{slot} finds that {other} has another chain at index {index}"));
             }
             Event::Diverged { index } => {
                 self.judge.broken("chain", format!("{slot} finds itself the odd one at index {index}"));

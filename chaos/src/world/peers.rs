@@ -61,13 +61,20 @@ impl World {
         let epoch = self.hosts[slot.at()].epoch;
         for at in slot.others() {
             self.connections[pair(slot, at)] = None;
-            let mut d = Draws::new(self.plan.seed, "death", u64::from(slot.get() * 4 + at.get()) << 32 | u64::from(peer_life));
+            let mut d = Draws::new(
+                self.plan.seed,
+                "death",
+                u64::from(slot.get() * 4 + at.get()) << 32 | u64::from(peer_life),
+            );
             let at_life = self.hosts[at.at()].life;
             if !self.hosts[at.at()].runs() {
                 continue;
             }
             if click && self.hosts[at.at()].told_up[slot.at()] {
-                self.after(d.between(50_000, 2 * MS), Happening::PeerDown { at, at_life, peer: slot, peer_life });
+                self.after(
+                    d.between(50_000, 2 * MS),
+                    Happening::PeerDown { at, at_life, peer: slot, peer_life },
+                );
             }
             if epoch.0 != 0 && d.chance(self.plan.proof_per_mille) {
                 self.after(d.between(MS, 60 * MS), Happening::PeerDead { at, peer: slot, epoch });

@@ -63,7 +63,11 @@ impl World {
                 host.epoch = status.epoch;
                 self.ordered[slot.at()] = status.seqno.0;
                 if self.tells(Level::Story) {
-                    self.tell(slot.to_string(), format!("starts (life {life}) at seqno {}", status.seqno), None);
+                    self.tell(
+                        slot.to_string(),
+                        format!("starts (life {life}) at seqno {}", status.seqno),
+                        None,
+                    );
                 }
                 self.work_soon(slot);
                 self.call_peers(slot);
@@ -79,7 +83,9 @@ impl World {
                 }
                 self.reseed(slot);
             }
-            why => self.judge.broken("open", format!("{slot} does not start, and nothing was done to its disk: {why}")),
+            why => self
+                .judge
+                .broken("open", format!("{slot} does not start, and nothing was done to its disk: {why}")),
         }
     }
 
@@ -181,7 +187,8 @@ impl World {
             return;
         }
         host.counter += 1;
-        let mut wait_ns = WORK_NS + draw::draw(seed, draw::stream("work"), slot.get().into(), host.counter) % WORK_NS;
+        let mut wait_ns =
+            WORK_NS + draw::draw(seed, draw::stream("work"), slot.get().into(), host.counter) % WORK_NS;
         if let Some((fault, step_us)) = host.slow_cpu {
             wait_ns += step_us * 1000;
             self.effect[fault] = true;
@@ -324,7 +331,8 @@ impl World {
             let kept = self.host(slot).disk.journal();
             kept.iter().for_each(|op| self.judge.acks.durable(slot, op));
             self.blame(fault);
-            return self.input(slot, Input::DiskFailed { token, why: "input/output error (injected)".to_owned() });
+            return self
+                .input(slot, Input::DiskFailed { token, why: "input/output error (injected)".to_owned() });
         }
         let Some((token, again)) = self.host(slot).disk.synced() else { return };
         self.counts.syncs += 1;
@@ -383,7 +391,10 @@ impl World {
             }
             Stop::Reseed { why } => {
                 if !self.hosts[slot.at()].may_reseed {
-                    self.judge.broken("reseed", format!("{slot} wants to be started empty, and nothing was done to its disk: {why}"));
+                    self.judge.broken(
+                        "reseed",
+                        format!("{slot} wants to be started empty, and nothing was done to its disk: {why}"),
+                    );
                 }
                 self.reseed(slot);
             }

@@ -15,18 +15,18 @@ fn a_read_of_the_old_value_after_the_answer_is_stale() {
 
 #[test]
 fn new_then_old_is_not_linearizable_even_while_the_write_runs() {
-    let history = [
-        done(1, 0, 100, Kind::Write(1)),
-        done(2, 10, 20, Kind::Read(1)),
-        done(3, 30, 40, Kind::Read(0)),
-    ];
+    let history =
+        [done(1, 0, 100, Kind::Write(1)), done(2, 10, 20, Kind::Read(1)), done(3, 30, 40, Kind::Read(0))];
     assert!(matches!(check(0, &history), Verdict::Not(_)));
 }
 
 #[test]
 fn an_unknown_write_may_come_late_or_never() {
     let write = done(1, 0, u64::MAX, Kind::Write(1));
-    assert_eq!(check(0, &[write, done(2, 10, 20, Kind::Read(0)), done(3, 30, 40, Kind::Read(1))]), Verdict::Linearizable);
+    assert_eq!(
+        check(0, &[write, done(2, 10, 20, Kind::Read(0)), done(3, 30, 40, Kind::Read(1))]),
+        Verdict::Linearizable
+    );
     assert_eq!(check(0, &[write, done(2, 10, 20, Kind::Read(0))]), Verdict::Linearizable);
 }
 
