@@ -45,6 +45,8 @@ struct Groups {
     having: Option<Expr>,
     /// By the sortable bytes of the keys: the group's first row, and a tally for each aggregate.
     found: BTreeMap<Vec<u8>, (Vec<Value>, Vec<Tally>)>,
+    /// Whether all rows are in, and groups are being put out.
+    closed: bool,
     kept: Kept,
 }
 
@@ -209,6 +211,7 @@ impl Select {
                 aggregates,
                 having,
                 found: BTreeMap::new(),
+                closed: false,
                 kept: Kept::default(),
             }),
             out: Out {
@@ -287,7 +290,7 @@ impl Select {
     fn finish(&mut self, budget: &mut u32) -> Result<bool, Error> {
         if let Some(groups) = &mut self.groups {
             // Without keys there is one group, even of no rows.
-            if groups.keys.is_empty() && groups.found.is_empty() {
+            if !mem::replace(&mut groups.closed, true) && groups.keys.is_empty() && groups.found.is_empty() {
                 let tallies = groups.aggregates.iter().map(|_| Tally::new()).collect();
                 groups.found.insert(Vec::new(), (Vec::new(), tallies));
             }
