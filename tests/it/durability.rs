@@ -120,7 +120,10 @@ fn nothing_acknowledged_is_lost_with_the_power() {
 /// verdict, as a log that is damaged, or as a cluster that doesn't come up.
 #[test]
 fn a_sync_that_does_nothing_is_seen() {
-    let cluster = Cluster::with_bug("nosync", "NoSync");
+    // The bug comes to a cluster whose files are on disk, as a wrong mount option would.
+    let mut cluster = Cluster::up("nosync");
+    cluster.down();
+    cluster.plant("NoSync");
     cluster.start();
     let log = std::fs::read_to_string(cluster.dir().join("logs/n1.log")).unwrap_or_default();
     if !need::met("zoo", log.contains("PLAIT_ZOO=NoSync"), "is not built into plait-node (feature zoo)") {
@@ -132,10 +135,14 @@ fn a_sync_that_does_nothing_is_seen() {
         cluster.plait(&["power-off", "site"]).ok();
         let base = cluster.base.to_string();
         let up = cluster.plait(&["up", "--timeout", "20s", "--port-base", &base]);
+        if up.code != Some(0) {
+            // The load has nobody left to ask; its account is not needed.
+            load.end(Duration::ZERO);
+            return println!("seen in round {round}: the cluster doesn't come up");
+        }
         let ran = load.end(LOAD_MAX);
-        if up.code != Some(0) || ran.json()["verdict"] == "invalid" {
-            println!("seen in round {round}: up says {:?}, the load {}", up.code, ran.json()["verdict"]);
-            return;
+        if ran.json()["verdict"] == "invalid" {
+            return println!("seen in round {round}: {}", ran.json()["violations"]);
         }
         cluster.note();
     }

@@ -151,11 +151,9 @@ impl Cluster {
         cluster
     }
 
-    /// As `new`; the nodes have this planted bug, if they were built with any.
-    pub fn with_bug(test: &str, bug: &'static str) -> Cluster {
-        let mut cluster = Cluster::new(test);
-        cluster.bug = Some(bug);
-        cluster
+    /// The nodes have this planted bug from their next start on, if they were built with any.
+    pub fn plant(&mut self, bug: &'static str) {
+        self.bug = Some(bug);
     }
 
     pub fn start(&self) -> Value {
