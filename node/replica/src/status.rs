@@ -41,6 +41,11 @@ impl Replica {
         }
     }
 
+    /// The newest stable index that this node knows of; the simulator looks whenever it moves.
+    pub fn stable_index(&self) -> u64 {
+        self.consensus.stable(Strand::Store).0
+    }
+
     pub fn status(&self, now: Now) -> Status {
         let newest = self.checkpoints.newest();
         let members = self.consensus.members();
