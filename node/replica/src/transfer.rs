@@ -203,10 +203,8 @@ impl Replica {
 
     pub(crate) fn received_answered(&mut self, now: Now, answer: kv::Answer) {
         let Some(incoming) = &mut self.incoming else {
-            // Dropped meanwhile; its place is written anew by the next number.
-            if !matches!(answer, kv::Answer::Written { .. }) {
-                self.checkpoints.receiving = None;
-            }
+            // Dropped meanwhile, while a write was under way; its place is written anew by the next number.
+            self.checkpoints.receiving = None;
             return;
         };
         match answer {
@@ -215,7 +213,11 @@ impl Replica {
                     self.go_on(now, then);
                 }
             }
-            kv::Answer::Failed { why, .. } => self.drop_incoming(&why),
+            kv::Answer::Failed { why, .. } => {
+                // This was the answer that the place waited for.
+                incoming.then = None;
+                self.drop_incoming(&why);
+            }
             kv::Answer::Done { generation } => {
                 let (from, index) = (incoming.from, incoming.index);
                 let seqno = incoming.ready.as_ref().map_or(Seqno::ZERO, |(_, store)| store.applied());
