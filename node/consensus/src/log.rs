@@ -28,10 +28,7 @@ pub(crate) struct Log {
 }
 
 pub(crate) fn to_raft(e: &LogEntry) -> Entry {
-    let mut entry = Entry::default();
-    entry.index = e.index.0;
-    entry.term = e.term.0;
-    entry.data = e.data.clone();
+    let mut entry = Entry { index: e.index.0, term: e.term.0, data: e.data.clone(), ..Entry::default() };
     entry.set_entry_type(if e.kind == 1 { EntryType::EntryConfChange } else { EntryType::EntryNormal });
     entry
 }

@@ -128,7 +128,7 @@ impl Origin {
 
     /// Those to be handed to `leader` now: new ones, those handed to another or in another term, and those of
     /// which nothing was heard for `patience`.
-    pub fn to_hand(
+    pub fn hand_over(
         &mut self,
         leader: Slot,
         term: Term,

@@ -100,6 +100,17 @@ impl Error {
         )
     }
 
+    /// What a MySQL client is told: our words, behind those by which applications know what they may try again.
+    pub fn mysql_text(&self) -> String {
+        let known = match self.code().0 {
+            1213 => "Deadlock found when trying to get lock; try restarting transaction",
+            1205 => "Lock wait timeout exceeded; try restarting transaction",
+            1047 => "WSREP has not yet prepared node for application use",
+            _ => return self.to_string(),
+        };
+        format!("{known} ({self})")
+    }
+
     /// MySQL's error number and SQLSTATE.
     pub fn code(&self) -> (u16, &'static str) {
         match self {

@@ -423,7 +423,7 @@ impl Consensus {
         let term = Term(group.raw.raft.term);
         let leading = group.raw.raft.state == StateRole::Leader;
         if let Some(leader) = MemberId::from_raft(group.raw.raft.leader_id) {
-            let list = group.origin.to_hand(leader.slot, term, now.mono, patience);
+            let list = group.origin.hand_over(leader.slot, term, now.mono, patience);
             if leading {
                 list.into_iter().for_each(|p| group.queue.push(p));
             } else if !list.is_empty() {

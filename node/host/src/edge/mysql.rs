@@ -314,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     self.result(result, Okay::default(), true);
                 }
                 let (code, state) = error.code();
-                self.conn.err(code, state, &error.to_string(), &mut self.out);
+                self.conn.err(code, state, &error.mysql_text(), &mut self.out);
             }
         }
     }

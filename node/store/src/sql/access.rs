@@ -163,21 +163,24 @@ impl Bounds {
             },
             Expr::Between(parts) => {
                 if let [Expr::Column(at), Expr::Const(low), Expr::Const(high)] = &**parts
-                    && *at == column {
-                        self.compare(Comparison::MoreEq, low, kind);
-                        self.compare(Comparison::LessEq, high, kind);
-                    }
+                    && *at == column
+                {
+                    self.compare(Comparison::MoreEq, low, kind);
+                    self.compare(Comparison::LessEq, high, kind);
+                }
             }
             Expr::Like { text, pattern, escape } => {
                 if let (Expr::Column(at), Some(Datum::Text(pattern))) = (&**text, pattern.constant())
-                    && *at == column && matches!(kind, ColumnType::Text { .. }) {
-                        let escape = escape.unwrap_or('\\');
-                        let plain = |c: &char| !matches!(c, '%' | '_') && *c != escape;
-                        let prefix: String = pattern.chars().take_while(plain).collect();
-                        if !prefix.is_empty() {
-                            self.raise(Value::Text(prefix), true);
-                        }
+                    && *at == column
+                    && matches!(kind, ColumnType::Text { .. })
+                {
+                    let escape = escape.unwrap_or('\\');
+                    let plain = |c: &char| !matches!(c, '%' | '_') && *c != escape;
+                    let prefix: String = pattern.chars().take_while(plain).collect();
+                    if !prefix.is_empty() {
+                        self.raise(Value::Text(prefix), true);
                     }
+                }
             }
             _ => {}
         }

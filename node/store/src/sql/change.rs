@@ -31,6 +31,7 @@ pub struct Change {
     order: Vec<(Expr, Direction)>,
     limit: u64,
     /// Key and row by sort key and number.
+    #[allow(clippy::type_complexity)]
     found: BTreeMap<(Vec<u8>, u64), (Vec<u8>, Vec<Value>)>,
     /// Rows found so far.
     count: u64,
@@ -119,9 +120,10 @@ impl Change {
                 let cells = row::kept(bytes);
                 let row = Row::of(&cells);
                 if let Some(filter) = filter
-                    && !filter.chooses(row, checks)? {
-                        return Ok(ControlFlow::Continue(()));
-                    }
+                    && !filter.chooses(row, checks)?
+                {
+                    return Ok(ControlFlow::Continue(()));
+                }
                 let mut sort = Vec::new();
                 for (expr, direction) in order.iter() {
                     push_sort_key(&mut sort, &expr.eval(row, checks)?, *direction);

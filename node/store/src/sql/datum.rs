@@ -208,13 +208,14 @@ impl Number {
         }
     }
 
-    /// The nearest integer, half away from zero; `None` if it is none of 64 bits.
+    /// The nearest integer, half away from zero (a double's half to the even one, as MySQL does); `None` if it is
+    /// none of 64 bits.
     pub fn to_i64(self) -> Option<i64> {
         match self {
             Number::Int(n) => Some(n),
             Number::Dec(n) => n.to_i64(),
             Number::Double(n) => {
-                let n = n.round();
+                let n = n.round_ties_even();
                 // 2^63 itself is out; as a floating point number it is exact.
                 (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n).then_some(n as i64)
             }

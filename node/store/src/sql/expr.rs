@@ -464,8 +464,8 @@ fn word(n: Number) -> u64 {
             let whole = n.round(0).whole();
             i64::try_from(whole).map_or_else(|_| u64::try_from(whole).unwrap_or(u64::MAX), |n| n as u64)
         }
-        Number::Double(n) if n < 0.0 => n.round() as i64 as u64,
-        Number::Double(n) => n.round() as u64,
+        Number::Double(n) if n < 0.0 => n.round_ties_even() as i64 as u64,
+        Number::Double(n) => n.round_ties_even() as u64,
     }
 }
 
@@ -504,7 +504,7 @@ fn cast<'a>(target: Target, datum: &'a Datum<'a>, checks: &Checks) -> Result<Dat
                 Number::Dec(n) if text => n.whole(),
                 Number::Dec(n) => n.round(0).whole(),
                 Number::Double(n) if text => n.trunc() as i128,
-                Number::Double(n) => n.round() as i128,
+                Number::Double(n) => n.round_ties_even() as i128,
             };
             if fit == Fit::Part || (text && exact.is_none_or(|n| n.as_whole().is_none())) {
                 cut("INTEGER")?;

@@ -356,7 +356,7 @@ fn round<'a>(args: &[Datum<'a>], checks: &Checks) -> Result<Datum<'a>, Error> {
     };
     let (Some(n), Some(places)) = (checks.number(&args[0])?, places) else { return Ok(Datum::Null) };
     let exact = |n: Decimal| match u8::try_from(places) {
-        Ok(places) => n.round(places.min(n.scale())),
+        Ok(places) => n.round(places),
         Err(_) if places < 0 => n.round_left(places.unsigned_abs().min(40) as u32),
         Err(_) => n,
     };
@@ -369,7 +369,7 @@ fn round<'a>(args: &[Datum<'a>], checks: &Checks) -> Result<Datum<'a>, Error> {
         Number::Dec(n) => Datum::Dec(exact(n)),
         Number::Double(n) => {
             let by = 10_f64.powi(places.clamp(-400, 400) as i32);
-            let rounded = if by.is_finite() && by != 0.0 { (n * by).round() / by } else { n };
+            let rounded = if by.is_finite() && by != 0.0 { (n * by).round_ties_even() / by } else { n };
             Datum::Double(if rounded.is_finite() { rounded } else { n })
         }
     })

@@ -416,6 +416,7 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
         _ => {}
     }
     let tree = piece.parse()?;
+    vars.warnings.clear();
     let about = |about, wanted| Ok(vec![query(Query::Show(Show { about, wanted }))]);
     match tree {
         Tree::ShowDatabases { show_options, .. } | Tree::ShowSchemas { show_options, .. } => {

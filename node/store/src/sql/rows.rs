@@ -29,6 +29,7 @@ impl Source {
 
     /// Shows rows, in key order, until `each` has had enough, the budget is spent, or there are no more. An error of
     /// `each` ends the walk.
+    #[allow(clippy::type_complexity)]
     pub fn walk(
         &mut self,
         env: &mut Env<'_>,
@@ -43,10 +44,11 @@ impl Source {
                     *env.budget -= 1;
                     let row = env.txn.get(env.store, &self.info, key, self.lock)?;
                     if let Some(row) = row
-                        && each(key, &row)?.is_break() {
-                            self.spans.pop_front();
-                            return Ok(Walk::Stopped);
-                        }
+                        && each(key, &row)?.is_break()
+                    {
+                        self.spans.pop_front();
+                        return Ok(Walk::Stopped);
+                    }
                 }
                 Span::Range(from, to) => {
                     let scan = self.scan.get_or_insert_with(|| {

@@ -351,9 +351,10 @@ fn take(
 ) -> Result<ControlFlow<()>, Error> {
     let row = Row::of(&cells);
     if let Some(filter) = filter
-        && !filter.chooses(row, checks)? {
-            return Ok(ControlFlow::Continue(()));
-        }
+        && !filter.chooses(row, checks)?
+    {
+        return Ok(ControlFlow::Continue(()));
+    }
     let Some(groups) = groups else { return out.take(row, checks) };
     let mut key = Vec::new();
     for expr in &groups.keys {
@@ -420,9 +421,10 @@ impl Out {
         self.count += 1;
         self.sorted.insert((key, self.count), cells);
         if self.sorted.len() as u64 > self.limit.saturating_add(self.skip)
-            && let Some((_, last)) = self.sorted.pop_last() {
-                self.kept.gone(&last);
-            }
+            && let Some((_, last)) = self.sorted.pop_last()
+        {
+            self.kept.gone(&last);
+        }
         Ok(ControlFlow::Continue(()))
     }
 }
@@ -503,9 +505,10 @@ fn full_group_by<'e>(
         let mut stray = None;
         expr.visit(&mut |part| {
             if let Expr::Column(at) = part
-                && !keyed(*at) {
-                    stray = Some(*at);
-                }
+                && !keyed(*at)
+            {
+                stray = Some(*at);
+            }
         });
         if let Some(at) = stray {
             let name = &heads[at].name;

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// What is asked, in trees; it stays as it is however often it is begun.
 #[derive(Debug)]
+// A statement has one of these, and lives as long as its session runs it: the size does not matter.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Query {
     Select(SelectTree),
     Insert(InsertTree),

@@ -71,7 +71,11 @@ impl Node {
     fn drive(&mut self, session: &mut Session) -> (Result<crate::Reply, Error>, Seqno) {
         let status = || {
             let row = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-            vec![row("wsrep_cluster_size", "3"), row("wsrep_local_state_comment", "Synced"), row("wsrep_ready", "ON")]
+            vec![
+                row("wsrep_cluster_size", "3"),
+                row("wsrep_local_state_comment", "Synced"),
+                row("wsrep_ready", "ON"),
+            ]
         };
         let may_read = self.may_read.clone();
         loop {
@@ -188,8 +192,15 @@ fn check(name: &str, script: &str) {
     }
     if now != script {
         let differs = now.lines().zip(script.lines()).position(|(a, b)| a != b).unwrap_or(0);
-        let near = |text: &str| text.lines().skip(differs.saturating_sub(2)).take(6).collect::<Vec<_>>().join("\n  ");
-        panic!("{name} line {}: came back\n  {}\nand should have been\n  {}", differs + 1, near(&now), near(script));
+        let near = |text: &str| {
+            text.lines().skip(differs.saturating_sub(2)).take(6).collect::<Vec<_>>().join("\n  ")
+        };
+        panic!(
+            "{name} line {}: came back\n  {}\nand should have been\n  {}",
+            differs + 1,
+            near(&now),
+            near(script)
+        );
     }
     assert_eq!(played(script, 1), now, "{name}: in slices of one unit it answers otherwise");
     assert_eq!(played(script, 7), now, "{name}: in slices of seven units it answers otherwise");
@@ -221,3 +232,222 @@ scripts!(
     updates,
     variables,
 );
+
+/// Conditions over the columns of `two_keys()`'s table.
+fn condition() -> impl Strategy<Value = String> {
+    let number =
+        prop_oneof![(-3..6_i64).prop_map(|n| n.to_string()), Just("1.5".into()), Just("NULL".into())];
+    let text = "[a-c%_]{0,2}".prop_map(|text| format!("'{text}'"));
+    let constant =
+        prop_oneof![3 => number, 3 => text, 1 => Just("'2'".to_owned()), 1 => Just("-0.5".to_owned())];
+    let column = prop_oneof![Just("a"), Just("b"), Just("v")];
+    let sign = prop_oneof![Just("="), Just("<>"), Just("<"), Just("<="), Just(">"), Just(">="), Just("<=>")];
+    let leaf = prop_oneof![
+        5 => (column.clone(), sign.clone(), constant.clone()).prop_map(|(c, s, k)| format!("{c} {s} {k}")),
+        2 => (constant.clone(), sign, column.clone()).prop_map(|(k, s, c)| format!("{k} {s} {c}")),
+        2 => (column.clone(), proptest::collection::vec(constant.clone(), 1..4))
+            .prop_map(|(c, list)| format!("{c} IN ({})", list.join(", "))),
+        1 => (column.clone(), constant.clone(), constant.clone())
+            .prop_map(|(c, low, high)| format!("{c} BETWEEN {low} AND {high}")),
+        1 => (column, constant).prop_map(|(c, k)| format!("{c} LIKE {k}")),
+    ];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            3 => proptest::collection::vec(inner.clone(), 2..4).prop_map(|all| format!("({})", all.join(" AND "))),
+            2 => proptest::collection::vec(inner.clone(), 2..4).prop_map(|all| format!("({})", all.join(" OR "))),
+            1 => inner.prop_map(|one| format!("NOT ({one})")),
+        ]
+    })
+}
+
+fn two_keys() -> Node {
+    let mut node = Node::new(1000);
+    node.sql("s", "CREATE TABLE t (a INT, b VARCHAR(5), v INT, PRIMARY KEY (a, b))")
+        .expect("it is a definition");
+    let mut row = 0;
+    let mut rows = Vec::new();
+    for a in -2..5 {
+        for b in ["", "a", "ab", "b", "c%", "2"] {
+            row += 1;
+            rows.push(format!(
+                "({a}, '{b}', {})",
+                if row % 5 == 0 { "NULL".to_owned() } else { row.to_string() }
+            ));
+        }
+    }
+    node.sql("s", &format!("INSERT INTO t VALUES {}", rows.join(", "))).expect("they are rows");
+    node
+}
+
+fn rows(node: &mut Node, text: &str) -> Vec<StepResult> {
+    node.sql("s", text).unwrap_or_else(|error| panic!("{text}: {error}")).results
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Law: a condition chooses the same rows whether they are looked for by key or all are asked.
+    #[test]
+    fn access_by_key_changes_no_answer(condition in condition()) {
+        let mut node = two_keys();
+        let by_key = rows(&mut node, &format!("SELECT a, b FROM t WHERE {condition}"));
+        let all = rows(&mut node, &format!("SELECT a, b FROM t WHERE ({condition}) IS TRUE"));
+        prop_assert_eq!(by_key, all);
+    }
+
+    /// Law: ORDER BY with LIMIT is a window of the whole order.
+    #[test]
+    fn a_limit_is_a_window(limit in 0_usize..9, offset in 0_usize..45, order in 0_usize..4) {
+        let mut node = two_keys();
+        let order = ["a, b", "v, a, b", "b DESC, a", "a DESC, b DESC"][order];
+        let whole = rows(&mut node, &format!("SELECT a, b FROM t ORDER BY {order}"));
+        let part = rows(&mut node, &format!("SELECT a, b FROM t ORDER BY {order} LIMIT {limit} OFFSET {offset}"));
+        let (StepResult::Rows(whole), StepResult::Rows(part)) = (&whole[0], &part[0]) else { panic!("rows were asked for") };
+        let end = (offset + limit).min(whole.rows.len());
+        prop_assert_eq!(&part.rows[..], &whole.rows[offset.min(end)..end]);
+    }
+
+    /// Whatever a client sends, it gets an answer, and the session goes on.
+    #[test]
+    fn no_text_breaks_a_session(words in proptest::collection::vec(word(), 1..14)) {
+        let mut node = two_keys();
+        let text = words.join(" ");
+        match node.sql("multi", &text) {
+            Err(Error::Internal { why }) => prop_assert!(false, "{}: {}", text, why),
+            Err(Error::After { error, .. }) => prop_assert!(!matches!(*error, Error::Internal { .. }), "{}: {}", text, error),
+            _ => {}
+        }
+        prop_assert!(node.sql("multi", "SELECT 1").is_ok());
+    }
+
+    #[test]
+    fn no_bytes_break_a_session(text in "\\PC{0,60}") {
+        let mut node = Node::new(1000);
+        if let Err(Error::Internal { why }) = node.sql("multi", &text) {
+            prop_assert!(false, "{}: {}", text, why);
+        }
+    }
+}
+
+/// A word of SQL, so that texts of them get far.
+fn word() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "SELECT",
+        "FROM",
+        "t",
+        "WHERE",
+        "a",
+        "b",
+        "v",
+        "*",
+        ",",
+        "(",
+        ")",
+        "=",
+        "<",
+        "+",
+        "-",
+        "/",
+        "%",
+        "1",
+        "0",
+        "'x'",
+        "2.5",
+        "1e3",
+        "NULL",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "BETWEEN",
+        "LIKE",
+        "IS",
+        "ORDER BY",
+        "GROUP BY",
+        "HAVING",
+        "LIMIT",
+        "OFFSET",
+        "COUNT(*)",
+        "SUM(v)",
+        "AVG(a)",
+        "DISTINCT",
+        "INSERT INTO t VALUES",
+        "UPDATE t SET",
+        "DELETE FROM t",
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        ";",
+        "SHOW TABLES",
+        "SET",
+        "@x",
+        "@@autocommit",
+        "AS",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "END",
+        "CAST(",
+        "AS SIGNED)",
+        "CREATE TABLE u",
+        "INT",
+        "PRIMARY KEY",
+        "DROP TABLE",
+        "FOR UPDATE",
+        "CONCAT(",
+        "IF(",
+        "DIV",
+        "x'41'",
+        "TRUE",
+        "9223372036854775807",
+        "ROUND(",
+        "DESC",
+        "ON DUPLICATE KEY UPDATE",
+        "VALUES(a)",
+        "DEFAULT",
+        "LPAD(",
+        "REPEAT(",
+    ];
+    (0..WORDS.len()).prop_map(|at| WORDS[at].to_owned())
+}
+
+#[test]
+fn a_long_chain_of_conditions_is_answered() {
+    let mut node = two_keys();
+    let chain = vec!["a = 1"; CHAIN_MAX / 2].join(" OR ");
+    let found = rows(&mut node, &format!("SELECT COUNT(*) FROM t WHERE {chain}"));
+    let StepResult::Rows(found) = &found[0] else { panic!("rows were asked for") };
+    assert_eq!(found.rows, [[Value::Int(6)]]);
+    let sum = vec!["1"; CHAIN_MAX].join("+");
+    let found = rows(&mut node, &format!("SELECT {sum}"));
+    let StepResult::Rows(found) = &found[0] else { panic!("rows were asked for") };
+    assert_eq!(found.rows, [[Value::Int(CHAIN_MAX as i64)]]);
+}
+
+/// What a reply rests on is at least the newest row that it shows, and for an absence what took the row away.
+#[test]
+fn a_reply_names_what_it_rests_on() {
+    let mut node = two_keys();
+    let ask = |node: &mut Node, text: &str| {
+        let (reply, rests_on) = node.request("s", Request::Sql { text: text.into(), multi: false });
+        (reply, rests_on)
+    };
+    ask(&mut node, "UPDATE t SET v = 1 WHERE a = 1 AND b = 'a'").0.expect("it is there");
+    let newest = node.store.applied();
+    assert_eq!(ask(&mut node, "SELECT v FROM t WHERE a = 1 AND b = 'a'").1, newest);
+    assert_eq!(ask(&mut node, "SELECT COUNT(*) FROM t").1, newest);
+    assert!(ask(&mut node, "SELECT v FROM t WHERE a = 2 AND b = 'a'").1 < newest);
+    ask(&mut node, "DELETE FROM t WHERE a = 3 AND b = 'a'").0.expect("it is there");
+    let newest = node.store.applied();
+    assert_eq!(ask(&mut node, "SELECT v FROM t WHERE a = 3 AND b = 'a'").1, newest);
+    assert_eq!(
+        ask(&mut node, "INSERT INTO t VALUES (1, 'a', 1)").1,
+        Seqno(newest.0 - 1),
+        "a duplicate rests on its row"
+    );
+    ask(&mut node, "DROP TABLE t").0.expect("it is there");
+    let newest = node.store.applied();
+    assert_eq!(ask(&mut node, "SELECT v FROM t").1, newest);
+    assert_eq!(ask(&mut node, "SHOW TABLES").1, newest);
+}

@@ -207,34 +207,30 @@ impl Piece {
         };
         for token in self.tokens.iter().skip(1) {
             if depth == 0
-                && let Some(word) = word(token) {
-                    let modifier = matches!(
-                        word.value.to_ascii_uppercase().as_str(),
-                        "DISTINCT"
-                            | "DISTINCTROW"
-                            | "ALL"
-                            | "HIGH_PRIORITY"
-                            | "STRAIGHT_JOIN"
-                            | "SQL_NO_CACHE"
-                    );
-                    if modifier && first.is_none() {
-                        continue;
-                    }
-                    if matches!(
-                        word.keyword,
-                        Keyword::FROM
-                            | Keyword::WHERE
-                            | Keyword::ORDER
-                            | Keyword::GROUP
-                            | Keyword::HAVING
-                            | Keyword::LIMIT
-                            | Keyword::FOR
-                            | Keyword::UNION
-                            | Keyword::INTO
-                    ) {
-                        break;
-                    }
+                && let Some(word) = word(token)
+            {
+                let modifier = matches!(
+                    word.value.to_ascii_uppercase().as_str(),
+                    "DISTINCT" | "DISTINCTROW" | "ALL" | "HIGH_PRIORITY" | "STRAIGHT_JOIN" | "SQL_NO_CACHE"
+                );
+                if modifier && first.is_none() {
+                    continue;
                 }
+                if matches!(
+                    word.keyword,
+                    Keyword::FROM
+                        | Keyword::WHERE
+                        | Keyword::ORDER
+                        | Keyword::GROUP
+                        | Keyword::HAVING
+                        | Keyword::LIMIT
+                        | Keyword::FOR
+                        | Keyword::UNION
+                        | Keyword::INTO
+                ) {
+                    break;
+                }
+            }
             match token.token {
                 Token::LParen => depth += 1,
                 Token::RParen => depth = depth.saturating_sub(1),

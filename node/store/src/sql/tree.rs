@@ -29,6 +29,8 @@ pub fn database_of(_table: &TableRef) -> &str {
 }
 
 #[derive(Debug)]
+// A statement has a handful of them, once.
+#[allow(clippy::large_enum_variant)]
 pub enum Item {
     /// `*`, or `t.*`.
     All(Option<String>),
@@ -243,9 +245,10 @@ pub fn select(mut query: ast::Query, texts: &[&str]) -> Result<SelectTree, Error
     };
     select.optimizer_hints.clear();
     if let Some(modifiers) = select.select_modifiers.take()
-        && modifiers.to_string().to_ascii_uppercase().contains("SQL_CALC_FOUND_ROWS") {
-            return unsupported("SQL_CALC_FOUND_ROWS");
-        }
+        && modifiers.to_string().to_ascii_uppercase().contains("SQL_CALC_FOUND_ROWS")
+    {
+        return unsupported("SQL_CALC_FOUND_ROWS");
+    }
     if !select.named_window.is_empty() {
         return unsupported("window functions");
     }

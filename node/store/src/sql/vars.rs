@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// The one database.
 pub const DATABASE: &str = "shop";
 /// What `VERSION()` answers; a client reads its first digits.
-pub const VERSION: &str = concat!("8.0.42-plait-", env!("CARGO_PKG_VERSION"));
+pub const VERSION: &str = "8.0.42-plait";
 const COLLATION: &str = "utf8mb4_bin";
 const SQL_MODE: &str = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
                         ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
@@ -221,7 +221,7 @@ impl Vars {
 
     /// Keeps what the statement failed with, for `SHOW WARNINGS`.
     pub fn failed(&mut self, error: &Error) {
-        self.warnings = vec![Warning { level: "Error", code: error.code().0, message: error.to_string() }];
+        self.warnings = vec![Warning { level: "Error", code: error.code().0, message: error.mysql_text() }];
         self.row_count = -1;
     }
 
