@@ -29,6 +29,7 @@ const JUDGE_PATIENCE: Duration = Duration::from_secs(60);
 pub struct Book {
     pub ready: bool,
     pub writers_done: u64,
+    pub faults_over: bool,
     pub yes: BTreeSet<i64>,
     pub no: BTreeSet<i64>,
     pub unknown: BTreeSet<i64>,
@@ -68,11 +69,11 @@ impl Caller {
     async fn channel(&mut self, node: usize) -> Option<Channel> {
         if self.channels[node].is_none() {
             let address = format!("{}:{PORT}", NODES[node]);
-            let connect =
-                Endpoint::from_static("http://node").connect_with_connector(tower::service_fn(move |_| {
-                    let address = address.clone();
-                    async move { turmoil::net::TcpStream::connect(address).await.map(TokioIo::new) }
-                }));
+            let endpoint = Endpoint::from_static("http://node");
+            let connect = endpoint.connect_with_connector(tower::service_fn(move |_| {
+                let address = address.clone();
+                async move { turmoil::net::TcpStream::connect(address).await.map(TokioIo::new) }
+            }));
             self.channels[node] = timeout(PATIENCE, connect).await.ok()?.ok();
         }
         self.channels[node].clone()
@@ -224,7 +225,8 @@ pub async fn move_money(seed: u64, number: u64, shared: Shared, trace: Trace) ->
 /// When the writers are done and the faults are over: every node answers, and every answer was true.
 pub async fn judge(shared: Shared, trace: Trace) -> turmoil::Result {
     let mut caller = Caller::new("judge".into(), trace);
-    while shared.book().writers_done < CLIENTS {
+    let over = |book: &Book| book.writers_done == CLIENTS && book.faults_over;
+    while !over(&shared.book()) {
         sleep(Duration::from_millis(100)).await;
     }
     let mut seen = Vec::new();

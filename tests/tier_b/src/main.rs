@@ -22,11 +22,15 @@ struct Args {
     /// Shows the nodes' own log on standard error.
     #[arg(long)]
     log: bool,
+    /// Gives the nodes disks that report syncs they did not do. What is promised can't be kept on these, so it
+    /// shows that a broken promise is found.
+    #[arg(long)]
+    lying_disks: bool,
 }
 
 fn main() {
     let args = Args::parse();
-    let verdict = run::run(args.seed, args.log);
+    let verdict = run::run(args.seed, args.log, args.lying_disks);
     println!("{}", verdict.json());
     std::process::exit(verdict.exit_code());
 }

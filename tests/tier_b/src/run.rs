@@ -128,6 +128,8 @@ enum Fault {
     Hold(usize, usize),
     /// The power goes, and what was not synced with it.
     Power(usize),
+    /// The power of all three goes.
+    Site,
     /// The process dies and the kernel lives.
     Kill(usize),
 }
@@ -146,11 +148,12 @@ fn plan(seed: u64) -> Vec<Planned> {
         .map(|_| {
             let node = draws.below(3) as usize;
             let other = (node + 1 + draws.below(2) as usize) % 3;
-            let fault = match draws.below(5) {
+            let fault = match draws.below(6) {
                 0 => Fault::Partition(node),
                 1 => Fault::OneWay(node, other),
                 2 => Fault::Hold(node, other),
                 3 => Fault::Power(node),
+                4 => Fault::Site,
                 _ => Fault::Kill(node),
             };
             let from_ms = at_ms;
@@ -172,6 +175,7 @@ fn begin(sim: &mut Sim, fault: Fault, media: &[Medium; 3], draws: &mut Draws) {
             media[node].disk().power_loss(draws, true);
             media[node].kv().crash();
         }
+        Fault::Site => (0..3).for_each(|node| begin(sim, Fault::Power(node), media, draws)),
         Fault::Kill(node) => {
             sim.crash(NODES[node]);
             media[node].disk().killed(draws);
@@ -187,10 +191,11 @@ fn end(sim: &mut Sim, fault: Fault) {
         Fault::OneWay(node, other) => sim.repair_oneway(NODES[node], NODES[other]),
         Fault::Hold(node, other) => sim.release(NODES[node], NODES[other]),
         Fault::Power(node) | Fault::Kill(node) => sim.bounce(NODES[node]),
+        Fault::Site => NODES.iter().for_each(|node| sim.bounce(*node)),
     }
 }
 
-pub fn run(seed: u64, log: bool) -> Verdict {
+pub fn run(seed: u64, log: bool, lying_disks: bool) -> Verdict {
     libc_instead::begin(seed);
     if log {
         let stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time();
@@ -210,6 +215,7 @@ pub fn run(seed: u64, log: bool) -> Verdict {
         .build();
     for slot in Slot::ALL {
         let medium = &media[slot.at()];
+        medium.disk().lies = lying_disks;
         medium.disk().place(File::Identity, &plait_replica::identity(CLUSTER, slot, Incarnation(1)));
         add_node(&mut sim, slot, seed, medium.clone(), trace.clone(), broken.clone());
     }
@@ -234,6 +240,7 @@ pub fn run(seed: u64, log: bool) -> Verdict {
             trace.add_at(sim.elapsed(), "world", "ends", format!("{:?}", plan[ended].fault).as_bytes());
             end(&mut sim, plan[ended].fault);
             ended += 1;
+            shared.book().faults_over = ended == plan.len();
         }
         match sim.step() {
             Ok(false) => {}

@@ -5,6 +5,9 @@ use std::process::Command;
 /// Seeds that are run here; `plait-tier-b --seed N` runs any.
 const SEEDS: u64 = 10;
 
+/// Within so many seeds a run on lying disks is found out.
+const LYING_SEEDS: u64 = 20;
+
 fn run(seed: u64, noise: bool) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plait-tier-b"));
     command.args(["--seed", &seed.to_string()]);
@@ -24,4 +27,16 @@ fn a_seed_is_a_run_and_its_answers_are_true() {
         let (_, two) = run(seed, true);
         assert_eq!(one, two, "seed {seed} ran differently in two processes");
     }
+}
+
+#[test]
+fn disks_that_lie_are_found_out() {
+    let found = (1..=LYING_SEEDS).find(|seed| {
+        let seed = seed.to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_plait-tier-b"))
+            .args(["--seed", &seed, "--lying-disks"])
+            .output();
+        output.expect("the binary of this crate runs").status.code() == Some(1)
+    });
+    assert!(found.is_some(), "none of {LYING_SEEDS} seeds noticed that acknowledged rows were lost");
 }
