@@ -2,7 +2,8 @@
 //!
 //! Why it must hold: the chain at seqno n is a function of the log's prefix up to n alone, and no two nodes apply
 //! different committed entries at one index. It does not matter through how many restarts, checkpoints or
-//! snapshots a node came to n.
+//! snapshots a node came to n. And a proposal has one place: whatever arrives a second time is answered with the
+//! first verdict and orders nothing.
 
 use super::Look;
 use plait_base::{ProposalId, Slot, draw};
@@ -17,6 +18,8 @@ pub struct Chains {
     last: [(u32, u64); 3],
     /// seqno → what was ordered there, as the first node said.
     orders: BTreeMap<u64, Order>,
+    /// Where each proposal was ordered.
+    place: BTreeMap<ProposalId, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,12 @@ impl Chains {
         id: ProposalId,
         verdict: &str,
     ) -> Result<(), String> {
+        let place = *self.place.entry(id).or_insert(seqno);
+        if place != seqno {
+            return Err(format!(
+                "on {slot} the proposal {id} is ordered at seqno {place} and again at {seqno}"
+            ));
+        }
         let order = Order { index, id, verdict: draw::stream(verdict) };
         match *self.orders.entry(seqno).or_insert(order) {
             first if first == order => Ok(()),

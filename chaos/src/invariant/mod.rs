@@ -16,7 +16,9 @@ pub mod ledger;
 pub mod linear;
 pub mod live;
 pub mod skew;
+pub mod stall;
 pub mod total;
+pub mod whole;
 
 use plait_replica::Status;
 use std::fmt;
@@ -50,6 +52,7 @@ pub struct Judge {
     pub leases: lease::Leases,
     pub commits: commit::Commits,
     pub acks: ack::Acks,
+    pub stalls: stall::Stalls,
 }
 
 impl Judge {
@@ -101,6 +104,11 @@ impl Judge {
             let found = self.chains.look(look);
             self.report("chain", found);
         }
+        self.look_at_leases(nodes);
+    }
+
+    /// Compares leases and stable positions of all nodes at one instant.
+    pub fn look_at_leases(&mut self, nodes: &[Option<Look>; 3]) {
         let found = self.leases.look(nodes);
         self.report("lease", found);
     }

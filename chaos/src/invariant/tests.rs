@@ -59,6 +59,23 @@ fn two_chains_at_one_seqno() {
 }
 
 #[test]
+fn one_proposal_at_two_places() {
+    let id = |counter| plait_base::ProposalId { slot: Slot::ALL[0], epoch: BootEpoch(1), counter };
+    let mut judge = Judge::default();
+    judge.ordered(Slot::ALL[0], 5, 9, id(1), "done");
+    judge.ordered(Slot::ALL[1], 5, 9, id(1), "done");
+    judge.ordered(Slot::ALL[1], 6, 9, id(2), "done");
+    assert!(judge.violations.is_empty());
+    judge.ordered(Slot::ALL[0], 6, 9, id(2), "lost");
+    judge.ordered(Slot::ALL[0], 7, 10, id(1), "done");
+    let what: Vec<_> = judge.violations.iter().map(|v| v.what.as_str()).collect();
+    assert!(
+        what[0].contains("another verdict") && what[1].contains("ordered at seqno 5 and again at 7"),
+        "{what:?}"
+    );
+}
+
+#[test]
 fn an_index_that_goes_back() {
     let mut judge = Judge::default();
     judge.look(&[Some(look(1, |_| {})), None, None]);
@@ -133,6 +150,29 @@ fn a_counter_is_bounded_from_both_sides() {
 }
 
 #[test]
+fn two_sound_nodes_must_answer() {
+    use crate::plan::FaultKind;
+    let [n1, n2, n3] = Slot::ALL;
+    let whole = [true; 3];
+    let mut stalls = stall::Stalls::default();
+    Slot::ALL.into_iter().for_each(|slot| stalls.changed(slot, true, 0));
+    let wipe = FaultKind::Wipe { node: 3 };
+    stalls.fault_on(&wipe);
+    stalls.changed(n3, false, 5);
+    let late = stall::SETTLED_NS + 10;
+    assert!(stalls.unanswered(n1, late, whole, "").is_err(), "n1 and n2 are enough");
+    assert!(stalls.unanswered(n3, late, whole, "").is_ok(), "the third one itself may be silent");
+    assert!(stalls.unanswered(n1, 10, whole, "").is_ok(), "they have only just begun");
+    assert!(stalls.unanswered(n1, late, [true, false, true], "").is_ok(), "n2 has lost its disk");
+    let cut = FaultKind::OneWay { from: 3, to: 1 };
+    stalls.fault_on(&cut);
+    assert!(stalls.unanswered(n1, late, whole, "").is_ok(), "a bad link excuses everybody");
+    stalls.fault_off(&cut, late);
+    assert!(stalls.unanswered(n2, late + stall::SETTLED_NS, whole, "").is_ok());
+    assert!(stalls.unanswered(n2, late + stall::SETTLED_NS + 1, whole, "").is_err());
+}
+
+#[test]
 fn sums_ids_and_pairs() {
     let n2 = Slot::new(2).expect("a slot");
     let mut total = total::Total::of(30);
@@ -144,5 +184,7 @@ fn sums_ids_and_pairs() {
     assert!(ids.seen(3, 9, Slot::ALL[2]).is_ok());
     assert!(skew::duty(n2, 1, &[1, 0]).is_ok() && skew::duty(n2, 1, &[0, 0]).is_err());
     assert!(skew::duty(n2, 1, &[1]).is_err());
+    assert!(whole::sheet(n2, 2, &[7, 7]).is_ok());
+    assert!(whole::sheet(n2, 2, &[7, 8]).is_err() && whole::sheet(n2, 3, &[7, 7]).is_err());
     assert!(skew::hall(n2, 1, &[4]).is_ok() && skew::hall(n2, 1, &[4, 5]).is_err());
 }

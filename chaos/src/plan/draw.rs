@@ -66,7 +66,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             commit_timeout_ms: 3000,
             stable_timeout_ms: 2000,
             entry_bytes_max: *d.pick(&[1 << 20, 2000]),
-            checkpoint_log_bytes: *d.pick(&[16 << 10, 48 << 10, 128 << 10]),
+            checkpoint_log_bytes: *d.pick(&[8 << 10, 24 << 10, 96 << 10]),
             segment_bytes: *d.pick(&[16 << 10, 64 << 10]),
             chunk_bytes: *d.pick(&[1 << 10, 8 << 10, 256 << 10]),
             step_work_max: *d.pick(&[1024, 16]),
@@ -92,11 +92,13 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
         .into_iter()
         .map(|kind| {
             let mut d = Draws::new(seed, "plan.load", plait_base::draw::stream(kind));
+            // Long transactions are few: each costs as much as dozens of others.
+            let (clients, slower) = if kind == "bulk" { (1, 5) } else { (each, 1) };
             LoadPlan {
                 kind: kind.to_owned(),
-                clients: each,
+                clients,
                 keys: *d.pick(&[2, 4, 8]) as u32,
-                pause_us: 25_000 * u64::from(clients_in_all),
+                pause_us: 25_000 * slower * u64::from(clients_in_all),
                 think_us: *d.pick(&[500, 3000, 12_000]),
                 script_per_mille: *d.pick(&[200, 500, 900]),
                 read_per_mille: *d.pick(&[200, 350]),
@@ -126,6 +128,9 @@ fn faults(seed: u64) -> Vec<Fault> {
     }
     let mut faults = Vec::new();
     for (storm, (from, to)) in STORMS_MS.iter().enumerate() {
+        let mut storm_draws = Draws::new(seed, "plan.victim", storm as u64);
+        let victim = storm_draws.between(1, 3) as u8;
+        let mut before_ms = *from;
         let count = Draws::new(seed, "plan.storm", storm as u64).between(FAULTS_A_STORM.0, FAULTS_A_STORM.1);
         for i in 0..count {
             let id = faults.len() as u32;
@@ -135,9 +140,15 @@ fn faults(seed: u64) -> Vec<Fault> {
                 Some(kind) => *kind,
                 None => *d.pick(&kinds),
             };
-            let at_ms = d.between(*from, *to - 500);
-            let long = d.between(100, 2500);
-            let kind = one(kind, &mut d);
+            // What is worst comes together: at about one time, and to one node.
+            let at_ms = match d.chance(450) && i > 0 {
+                true => (before_ms + d.below(500)).min(*to - 100),
+                false => d.between(*from, *to - 500),
+            };
+            before_ms = at_ms;
+            let long = if d.chance(250) { d.between(4, 120) } else { d.between(100, 2500) };
+            let victim = d.chance(500).then_some(victim);
+            let kind = one(kind, &mut d, victim);
             faults.push(Fault { id, at_ms, until_ms: (at_ms + long).min(*to), kind });
         }
     }
@@ -145,9 +156,9 @@ fn faults(seed: u64) -> Vec<Fault> {
     faults
 }
 
-fn one(kind: usize, d: &mut Draws) -> FaultKind {
+fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
     use FaultKind::*;
-    let node = d.between(1, 3) as u8;
+    let node = victim.unwrap_or(d.between(1, 3) as u8);
     let other = (node - 1 + d.between(1, 2) as u8) % 3 + 1;
     let points =
         [Point::Send, Point::Persist, Point::Persist, Point::Persisted, Point::Reply, Point::Checkpoint];

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod bank;
+pub mod bulk;
 pub mod counter;
 pub mod ids;
 pub mod register;
@@ -17,7 +18,7 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 6] = ["bank", "counter", "ids", "register", "skew", "audit"];
+pub const NAMES: [&str; 7] = ["bank", "bulk", "counter", "ids", "register", "skew", "audit"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
     }
     match plan.kind.as_str() {
         "bank" => drive(plan, bank::Bank::new(plan.clone())),
+        "bulk" => drive(plan, bulk::Bulk::new(plan.clone())),
         "counter" => drive(plan, counter::Counter::new(plan.clone())),
         "ids" => drive(plan, ids::IdsLoad::new(plan.clone())),
         "register" => drive(plan, register::Register::new(plan.clone())),

@@ -365,6 +365,18 @@ impl World {
         if let Err(why) = found {
             self.judge.broken("ledger", why);
         }
+        let no_clear_answer = match error {
+            Some(Error::TimedOut { .. } | Error::NotPrimary { .. }) => true,
+            _ => outcome == Outcome::Unknown,
+        };
+        if no_clear_answer {
+            let whole = Slot::ALL.map(|slot| !self.hosts[slot.at()].destroyed);
+            let what = error.map_or_else(|| "the client gave up".to_owned(), ToString::to_string);
+            let found = self.judge.stalls.unanswered(running.at.slot, running.asked_ns, whole, &what);
+            if let Err(why) = found {
+                self.judge.broken("stall", why);
+            }
+        }
         let end = End { at: running.at, outcome, results, error, begun_ns: running.begun_ns };
         self.loads[client.load].done(client.local, &end, &mut self.judge);
         if running.writes {

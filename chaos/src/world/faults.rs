@@ -23,6 +23,7 @@ impl World {
             return;
         }
         self.active[fault] = true;
+        self.judge.stalls.fault_on(&kind);
         if self.tells(Level::Story) {
             let id = self.plan.faults[fault].id;
             self.tell("world", format!("fault {id}: {}", kind.say()), Some(id));
@@ -102,6 +103,8 @@ impl World {
             return;
         }
         let kind = self.plan.faults[fault].kind.clone();
+        let now_ns = self.now_ns;
+        self.judge.stalls.fault_off(&kind, now_ns);
         if self.tells(Level::Story) {
             let id = self.plan.faults[fault].id;
             self.tell("world", format!("fault {id} is over ({})", kind.name()), Some(id));
@@ -263,6 +266,8 @@ impl World {
     /// The fault does not strike; what ends it must find what began it.
     fn spare(&mut self, fault: usize, slot: Slot) {
         self.active[fault] = false;
+        let (kind, now_ns) = (self.plan.faults[fault].kind.clone(), self.now_ns);
+        self.judge.stalls.fault_off(&kind, now_ns);
         if self.tells(Level::Story) {
             let id = self.plan.faults[fault].id;
             self.tell("world", format!("fault {id} spares {slot}: not all three nodes are whole"), Some(id));

@@ -47,6 +47,8 @@ pub struct Host {
     /// Something happened to its disk that lets it ask to be started empty.
     pub may_reseed: bool,
     pub kv_due_ns: u64,
+    /// The stable index that it showed last.
+    pub stable: u64,
     /// Draws of this host so far, for the keys of the next ones.
     pub counter: u64,
     /// What its clock showed before it was paused: for the zoo.
@@ -77,6 +79,7 @@ impl Host {
             destroyed: false,
             may_reseed: false,
             kv_due_ns: 0,
+            stable: 0,
             counter: 0,
             mono_at_pause: None,
         }

@@ -286,6 +286,7 @@ impl World {
             let host = &mut self.hosts[look.slot.at()];
             if host.destroyed && whole {
                 host.destroyed = false;
+                self.judge.stalls.changed(look.slot, true, self.now_ns);
             }
         }
         self.sweep_clients();

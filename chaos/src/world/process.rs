@@ -69,6 +69,8 @@ impl World {
                         None,
                     );
                 }
+                let now_ns = self.now_ns;
+                self.judge.stalls.changed(slot, true, now_ns);
                 self.work_soon(slot);
                 self.call_peers(slot);
             }
@@ -112,6 +114,7 @@ impl World {
             return false;
         }
         self.counts.deaths += 1;
+        self.judge.stalls.changed(slot, false, self.now_ns);
         let mut d = self.draws(slot, "crash");
         let now_ns = self.now_ns;
         let host = &mut self.hosts[slot.at()];
@@ -227,6 +230,13 @@ impl World {
         }
         if self.ordered[slot.at()] != before {
             self.look_after_apply(slot);
+        }
+        let host = &mut self.hosts[slot.at()];
+        let stable = host.machine.as_ref().map_or(0, |m| m.stable_index());
+        if std::mem::replace(&mut host.stable, stable) != stable {
+            // The instant at which somebody may be told something that a lease elsewhere does not know of yet.
+            let looks = Slot::ALL.map(|slot| self.look_at(slot));
+            self.judge.look_at_leases(&looks);
         }
         self.set_timer(slot);
     }

@@ -54,6 +54,8 @@ pub struct Client {
     pub host: String,
     /// `None`: none is chosen yet. One that there isn't is refused with 1049.
     pub database: Option<String>,
+    /// The name of the one database that there is; empty: `shop`.
+    pub home: String,
     pub connection: u32,
     /// Affected rows count what was found, not what was changed (MySQL's CLIENT_FOUND_ROWS).
     pub found_rows: bool,

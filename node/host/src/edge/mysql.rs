@@ -254,6 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             user: self.user.clone(),
             host: self.host.clone(),
             database,
+            home: self.shared.database.clone(),
             connection: self.number,
             found_rows: self.found_rows,
         }))

@@ -7,7 +7,7 @@ use super::expr::{Checks, Expr};
 use super::insert::{Assigned, assigned, is_default, place_of};
 use super::rows::{Kept, Source};
 use super::select::{Direction, bound, push_sort_key};
-use super::tree::{ChangeTree, database_of};
+use super::tree::ChangeTree;
 use crate::error::Error;
 use crate::request::{Done, StepResult};
 use crate::row;
@@ -44,8 +44,7 @@ pub struct Change {
 
 impl Change {
     pub fn new(tree: &ChangeTree, info: Arc<TableInfo>, env: &Env<'_>) -> Result<Change, Error> {
-        let names =
-            Columns { database: database_of(&tree.table), table: &tree.table.alias, heads: &info.heads };
+        let names = Columns { database: &env.vars.home, table: &tree.table.alias, heads: &info.heads };
         let compiler = |clause| Compiler::new(env.vars, env.ctx, Some(names), clause);
         let filter = tree.filter.as_ref().map(|tree| compiler("where clause").compile(tree)).transpose()?;
         let mut order = Vec::new();

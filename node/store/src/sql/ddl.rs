@@ -25,7 +25,7 @@ const MEDIUMTEXT: u32 = 16_777_215;
 const LONGTEXT: u32 = u32::MAX;
 
 pub fn create(tree: ast::CreateTable, vars: &Vars, ctx: &Context<'_>) -> Result<TableDef, Error> {
-    let name = table_name(&tree.name)?.name;
+    let name = vars.table(&table_name(&tree.name)?)?.to_owned();
     if tree.temporary {
         return unsupported("temporary tables");
     }

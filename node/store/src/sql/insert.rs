@@ -4,7 +4,7 @@ use super::compile::{Columns, Compiler};
 use super::convert::{default_of, into_column};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
-use super::tree::{InsertTree, OnDuplicate, database_of};
+use super::tree::{InsertTree, OnDuplicate};
 use crate::error::Error;
 use crate::key;
 use crate::request::{Done, StepResult};
@@ -78,11 +78,8 @@ impl Insert {
         }
         let on_duplicate = match &tree.on_duplicate {
             OnDuplicate::Update(list) => {
-                let names = Columns {
-                    database: database_of(&tree.table),
-                    table: &tree.table.alias,
-                    heads: &info.heads,
-                };
+                let names =
+                    Columns { database: &env.vars.home, table: &tree.table.alias, heads: &info.heads };
                 let mut compiler = Compiler::new(env.vars, env.ctx, Some(names), "field list");
                 compiler.new_row = Some(info.def.columns.len());
                 let mut set = Vec::new();

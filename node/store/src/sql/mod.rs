@@ -247,7 +247,7 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
         } => {
             let mut list = Vec::new();
             for name in &names {
-                list.push(tree::table_name(name)?.name);
+                list.push(vars.table(&tree::table_name(name)?)?.to_owned());
             }
             Ok(vec![Action::Drop(Drops::new(list, if_exists))])
         }
@@ -421,7 +421,7 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
     match tree {
         Tree::ShowDatabases { show_options, .. } | Tree::ShowSchemas { show_options, .. } => {
             let (wanted, _) = show::options(show_options)?;
-            shown(show::databases(), &wanted, vars, ctx)
+            shown(show::databases(vars), &wanted, vars, ctx)
         }
         Tree::ShowVariables { filter, .. } => shown(show::variables(vars), &show::wanted(filter)?, vars, ctx),
         Tree::ShowStatus { filter, .. } => shown(show::status(ctx), &show::wanted(filter)?, vars, ctx),
@@ -434,8 +434,10 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
                 None => {
                     Err(Error::Sql { code: 1046, state: "3D000", message: "No database selected".into() })
                 }
-                Some(name) if name == vars::DATABASE => about(About::Tables { full }, wanted),
-                Some(name) => Err(vars::unknown_database(&name)),
+                Some(name) => {
+                    vars.is_home(&name)?;
+                    about(About::Tables { full }, wanted)
+                }
             }
         }
         Tree::ShowColumns { full, show_options, .. } => {

@@ -10,7 +10,7 @@ use super::expr::{Checks, Expr, Row};
 use super::group::{Aggregate, Tally};
 use super::kind::Kinds;
 use super::rows::{Kept, Source};
-use super::tree::{Item, SelectTree, database_of};
+use super::tree::{Item, SelectTree};
 use super::vars::Vars;
 use crate::error::Error;
 use crate::request::{ColumnHead, Rows, StepResult};
@@ -98,7 +98,7 @@ impl Select {
                 .collect();
         }
         let columns = tree.from.as_ref().map(|table| Columns {
-            database: database_of(table),
+            database: &vars.home,
             table: &table.alias,
             heads: &heads,
         });

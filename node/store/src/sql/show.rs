@@ -6,7 +6,7 @@ use super::compile::{Columns, Compiler, unsupported};
 use super::ddl::{literal, show_create, type_name};
 use super::expr::{Checks, Row, like};
 use super::tree::TableRef;
-use super::vars::{DATABASE, Vars};
+use super::vars::Vars;
 use crate::error::Error;
 use crate::request::{ColumnHead, ColumnType, Rows, StepResult, TableDef};
 use crate::session::{Context, Env, Turn};
@@ -98,7 +98,7 @@ impl Answer {
                 self.rows.retain(|row| like(&row[0].to_string().to_lowercase(), &pattern, None));
             }
             Wanted::Where(tree) => {
-                let columns = Columns { database: DATABASE, table: "", heads: &self.heads };
+                let columns = Columns { database: &vars.home, table: "", heads: &self.heads };
                 let filter = Compiler::new(vars, ctx, Some(columns), "where clause").compile(tree)?;
                 let checks = Checks::default();
                 let mut chosen = Vec::new();
@@ -118,9 +118,9 @@ fn text(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }
 
-pub fn databases() -> Answer {
+pub fn databases(vars: &Vars) -> Answer {
     let mut answer = Answer::new(&["Database"]);
-    answer.push([text(DATABASE)]);
+    answer.push([text(&*vars.home)]);
     answer
 }
 
@@ -183,7 +183,7 @@ impl Show {
     fn answer(&self, env: &mut Env<'_>) -> Result<Answer, Error> {
         match &self.about {
             About::Tables { full } => {
-                let name = format!("Tables_in_{DATABASE}");
+                let name = format!("Tables_in_{}", env.vars.home);
                 let mut answer =
                     if *full { Answer::new(&[&name, "Table_type"]) } else { Answer::new(&[&name]) };
                 for info in env.txn.tables(env.store) {
@@ -211,17 +211,17 @@ impl Show {
                 Ok(answer)
             }
             About::Columns { table, full } => {
-                let info = env.txn.table(env.store, &table.name)?;
+                let info = env.txn.table(env.store, env.vars.table(table)?)?;
                 Ok(columns(&info.def, *full))
             }
             About::Create(table) => {
-                let info = env.txn.table(env.store, &table.name)?;
+                let info = env.txn.table(env.store, env.vars.table(table)?)?;
                 let mut answer = Answer::new(&["Table", "Create Table"]);
                 answer.push([text(info.name()), text(show_create(&info.def))]);
                 Ok(answer)
             }
             About::Index(table) => {
-                let info = env.txn.table(env.store, &table.name)?;
+                let info = env.txn.table(env.store, env.vars.table(table)?)?;
                 let rows = env.store.rows_about(info.id).to_string();
                 let names = [
                     "Table",

@@ -96,8 +96,6 @@ impl Statement {
 }
 
 fn find(table: &TableRef, env: &mut Env<'_>) -> Result<Arc<TableInfo>, Error> {
-    if table.database.is_none() && env.vars.database.is_none() {
-        return Err(Error::Sql { code: 1046, state: "3D000", message: "No database selected".into() });
-    }
-    env.txn.table(env.store, &table.name)
+    let name = env.vars.table(table)?;
+    env.txn.table(env.store, name)
 }

@@ -55,6 +55,7 @@ impl Node {
                 user: "plait".into(),
                 host: "127.0.0.1".into(),
                 database: Some("shop".into()),
+                home: String::new(),
                 connection: 7,
                 found_rows: name == "found",
             };

@@ -6,7 +6,6 @@
 
 use super::compile::{names, unsupported};
 use super::select::Direction;
-use super::vars::{DATABASE, unknown_database};
 use crate::error::Error;
 use sqlparser::ast::{self, Expr as Ast, SetExpr, Statement as Tree};
 use sqlparser::dialect::MySqlDialect;
@@ -17,15 +16,11 @@ use std::sync::OnceLock;
 /// A table that is named in a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableRef {
-    /// The database before the dot, if one is named; it is the one that there is.
+    /// The database before the dot, if one is named; whether it is the one that there is, the session knows.
     pub database: Option<String>,
     pub name: String,
     /// What its columns are qualified with: the alias, else the name.
     pub alias: String,
-}
-
-pub fn database_of(_table: &TableRef) -> &str {
-    DATABASE
 }
 
 #[derive(Debug)]
@@ -98,7 +93,7 @@ fn blank_select() -> &'static ast::Query {
     })
 }
 
-/// A table's name, of which the database is the one that there is.
+/// A table's name.
 pub fn table_name(name: &ast::ObjectName) -> Result<TableRef, Error> {
     let (database, table) = match names(name)?[..] {
         [table] => (None, table),
@@ -111,9 +106,6 @@ pub fn table_name(name: &ast::ObjectName) -> Result<TableRef, Error> {
             .any(|s| s.eq_ignore_ascii_case(database))
         {
             return unsupported(format!("the tables of {database}"));
-        }
-        if database != DATABASE {
-            return Err(unknown_database(database));
         }
     }
     Ok(TableRef { database: database.map(str::to_owned), name: table.to_owned(), alias: table.to_owned() })

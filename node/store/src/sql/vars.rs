@@ -5,14 +5,15 @@
 
 use super::datum::Datum;
 use super::expr::{WARNINGS_MAX, Warning};
+use super::tree::TableRef;
 use crate::error::Error;
 use crate::request::{Client, Isolation};
 use crate::session::Context;
 use crate::value::Value;
 use std::collections::BTreeMap;
 
-/// The one database.
-pub const DATABASE: &str = "shop";
+/// The one database, if nobody gave it another name.
+const DATABASE: &str = "shop";
 /// What `VERSION()` answers; a client reads its first digits.
 pub const VERSION: &str = "8.0.42-plait";
 const COLLATION: &str = "utf8mb4_bin";
@@ -37,6 +38,8 @@ pub struct Vars {
     /// Of the next transaction alone.
     pub next_isolation: Option<Isolation>,
     pub client: Client,
+    /// The one database that there is.
+    pub home: String,
     /// The database in use; `None`: none was chosen.
     pub database: Option<String>,
     /// Variables that were set to something else than they begin with.
@@ -56,6 +59,7 @@ impl Default for Vars {
             isolation: Isolation::default(),
             next_isolation: None,
             client: Client::default(),
+            home: DATABASE.into(),
             database: Some(DATABASE.into()),
             set: BTreeMap::new(),
             user: BTreeMap::new(),
@@ -181,11 +185,6 @@ pub fn wrong(name: &str, value: &str) -> Error {
     Error::Sql { code: 1231, state: "42000", message }
 }
 
-pub fn unknown_database(name: &str) -> Error {
-    let message = format!("Unknown database '{name}'; there is one database, '{DATABASE}'");
-    Error::Sql { code: 1049, state: "42000", message }
-}
-
 pub fn isolation_name(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::ReadCommitted => "READ-COMMITTED",
@@ -206,8 +205,11 @@ fn isolation_named(name: &str) -> Option<Isolation> {
 impl Vars {
     /// Takes in whose session this is now.
     pub fn attach(&mut self, client: Client) -> Result<(), Error> {
-        if let Some(name) = client.database.as_deref().filter(|name| *name != DATABASE) {
-            return Err(unknown_database(name));
+        if !client.home.is_empty() {
+            self.home = client.home.clone();
+        }
+        if let Some(name) = &client.database {
+            self.is_home(name)?;
         }
         self.database = client.database.clone();
         self.client = client;
@@ -240,10 +242,33 @@ impl Vars {
         format!("{}@{}", self.client.user, self.client.host)
     }
 
-    pub fn use_database(&mut self, name: &str) -> Result<(), Error> {
-        if name != DATABASE {
-            return Err(unknown_database(name));
+    /// Refuses the name of any database but the one that there is.
+    pub fn is_home(&self, name: &str) -> Result<(), Error> {
+        if name == self.home {
+            return Ok(());
         }
+        let message = format!("Unknown database '{name}'; there is one database, '{}'", self.home);
+        Err(Error::Sql { code: 1049, state: "42000", message })
+    }
+
+    /// The name of a table in the one database.
+    pub fn table<'t>(&self, table: &'t TableRef) -> Result<&'t str, Error> {
+        match &table.database {
+            Some(name) => self.is_home(name)?,
+            None if self.database.is_none() => {
+                return Err(Error::Sql {
+                    code: 1046,
+                    state: "3D000",
+                    message: "No database selected".into(),
+                });
+            }
+            None => {}
+        }
+        Ok(&table.name)
+    }
+
+    pub fn use_database(&mut self, name: &str) -> Result<(), Error> {
+        self.is_home(name)?;
         self.database = Some(name.into());
         Ok(())
     }
