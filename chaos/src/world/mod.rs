@@ -81,6 +81,8 @@ pub struct Counts {
     pub acks_checked: u64,
     pub leases_seen: u64,
     pub healed_after_ms: u64,
+    /// Requests to a sound pair of nodes that got no clear answer.
+    pub stalls: u64,
 }
 
 /// Options of a run that change nothing in it.
