@@ -200,6 +200,12 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     }
     let snapshot =
         piece.begins(&["START", "TRANSACTION"]) && piece.cut_end(&["WITH", "CONSISTENT", "SNAPSHOT"]);
+    if piece.begins(&["SET", "GLOBAL", "TRANSACTION"]) {
+        return unsupported("SET GLOBAL TRANSACTION");
+    }
+    // The parser drops the scope; without one the level is that of the next transaction alone.
+    let for_session =
+        piece.begins(&["SET", "SESSION", "TRANSACTION"]) || piece.begins(&["SET", "LOCAL", "TRANSACTION"]);
     let texts = if piece.begins(&["SELECT"]) { piece.items(sql) } else { Vec::new() };
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
@@ -261,7 +267,7 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             vars.use_database(&name)?;
             Ok(vec![done()])
         }
-        Tree::Set(tree) => set(tree, vars, ctx),
+        Tree::Set(tree) => set(tree, for_session, vars, ctx),
         Tree::ExplainTable { table_name, .. } => {
             let about = About::Columns { table: tree::table_name(&table_name)?, full: false };
             Ok(vec![query(Query::Show(Show { about, wanted: Wanted::All }))])
@@ -292,7 +298,7 @@ fn modes_of(modes: &[ast::TransactionMode]) -> Result<(), Error> {
     Ok(())
 }
 
-fn set(tree: ast::Set, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
+fn set(tree: ast::Set, for_session: bool, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
     let mut list = Vec::new();
     match tree {
         ast::Set::SingleAssignment { scope, variable, mut values, hivevar: false } if values.len() == 1 => {
@@ -329,7 +335,7 @@ fn set(tree: ast::Set, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>
                     }
                     other => return unsupported(format!("SET TRANSACTION {other}")),
                 };
-                if session {
+                if session || for_session {
                     vars.isolation = isolation;
                     vars.next_isolation = None;
                 } else {
