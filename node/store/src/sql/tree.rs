@@ -100,13 +100,10 @@ pub fn table_name(name: &ast::ObjectName) -> Result<TableRef, Error> {
         [database, table] => (Some(database), table),
         _ => return Err(Error::Syntax { why: format!("'{name}' is no name of a table") }),
     };
-    if let Some(database) = database {
-        if ["information_schema", "performance_schema", "mysql", "sys"]
-            .iter()
-            .any(|s| s.eq_ignore_ascii_case(database))
-        {
-            return unsupported(format!("the tables of {database}"));
-        }
+    const NOT_OURS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
+    if let Some(database) = database.filter(|name| NOT_OURS.iter().any(|not| not.eq_ignore_ascii_case(name)))
+    {
+        return unsupported(format!("the tables of {database}"));
     }
     Ok(TableRef { database: database.map(str::to_owned), name: table.to_owned(), alias: table.to_owned() })
 }
