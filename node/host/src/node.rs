@@ -261,3 +261,6 @@ fn serve<N: Net>(
         tasks.spawn(mysql.serve(door, connections_max));
     }
 }
+
+#[cfg(test)]
+mod tests;
