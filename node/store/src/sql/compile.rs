@@ -6,9 +6,10 @@
 use super::datum::Datum;
 use super::decimal::Decimal;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
-use super::function::{self, from_hex};
+use super::function;
 use super::group::{Aggregate, What};
-use super::text::NESTING_MAX;
+use super::literal::{literal, target};
+use super::text::EXPR_DEPTH_MAX;
 use super::vars::{VERSION, Vars};
 use crate::error::Error;
 use crate::request::ColumnHead;
@@ -16,7 +17,7 @@ use crate::session::Context;
 use sqlparser::ast::{
     self, BinaryOperator, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
 };
-use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The columns that names can mean.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +52,7 @@ pub struct Compiler<'a> {
     /// Where aggregates go; `None`: none may stand here.
     pub aggregates: Option<Vec<Aggregate>>,
     /// What names mean before they mean a column (`HAVING`, `ORDER BY`) or after (`GROUP BY`).
-    pub aliases: Vec<(String, Ast)>,
+    pub aliases: Vec<(String, Arc<Ast>)>,
     /// Whether aliases come before columns.
     pub aliases_first: bool,
     /// In the assignments of `ON DUPLICATE KEY UPDATE`: where the new row's cells begin, for `VALUES(column)`.
@@ -102,138 +103,171 @@ impl<'a> Compiler<'a> {
         Ok(compiled.eval(Row::EMPTY, &Checks { strict: true, ..Checks::default() })?.into_owned())
     }
 
-    fn pair(&mut self, a: &Ast, b: &Ast, depth: usize) -> Result<Box<[Expr; 2]>, Error> {
-        Ok(Box::new([self.part(a, depth)?, self.part(b, depth)?]))
-    }
-
+    /// Each kind of tree has a function of its own, and this one little but their calls: the deepest recursion is
+    /// through here, and what a frame holds is held once a level.
     fn part(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
-        // Chains are bounded by text::CHAIN_MAX and nesting by the parser; both together by this.
-        const DEPTH_MAX: usize = super::text::CHAIN_MAX + NESTING_MAX;
-        if depth > DEPTH_MAX {
-            let (got, max) = (depth as u64, DEPTH_MAX as u64);
+        if depth > EXPR_DEPTH_MAX {
+            let (got, max) = (depth as u64, EXPR_DEPTH_MAX as u64);
             return Err(Error::TooLarge { what: "the depth of an expression", got, max });
         }
         let deeper = depth + 1;
-        let compiled = match tree {
-            Ast::Nested(inner) => return self.part(inner, deeper),
-            Ast::Value(value) => return literal(&value.value),
-            Ast::Identifier(ident) => return self.name(&[ident], depth),
-            Ast::CompoundIdentifier(parts) => return self.name(&parts.iter().collect::<Vec<_>>(), depth),
-            Ast::BinaryOp { left, op, right } => self.binary(left, op, right, deeper)?,
-            Ast::UnaryOp { op, expr } => match op {
-                UnaryOperator::Not | UnaryOperator::BangNot => Expr::Not(Box::new(self.part(expr, deeper)?)),
-                UnaryOperator::Minus => Expr::Negate(Box::new(self.part(expr, deeper)?)),
-                UnaryOperator::Plus => self.part(expr, deeper)?,
-                UnaryOperator::BitwiseNot => Expr::Invert(Box::new(self.part(expr, deeper)?)),
-                other => return unsupported(format!("operator {other}")),
-            },
-            Ast::IsNull(inner) => Expr::IsNull(Box::new(self.part(inner, deeper)?)),
-            Ast::IsNotNull(inner) => negated(true, Expr::IsNull(Box::new(self.part(inner, deeper)?))),
-            Ast::IsUnknown(inner) => Expr::IsNull(Box::new(self.part(inner, deeper)?)),
-            Ast::IsNotUnknown(inner) => negated(true, Expr::IsNull(Box::new(self.part(inner, deeper)?))),
-            Ast::IsTrue(inner) => Expr::Is(true, Box::new(self.part(inner, deeper)?)),
-            Ast::IsNotTrue(inner) => negated(true, Expr::Is(true, Box::new(self.part(inner, deeper)?))),
-            Ast::IsFalse(inner) => Expr::Is(false, Box::new(self.part(inner, deeper)?)),
-            Ast::IsNotFalse(inner) => negated(true, Expr::Is(false, Box::new(self.part(inner, deeper)?))),
-            Ast::In { expr, target: ast::InTarget::List(list), negated: not, .. } => {
-                let mut parts = Vec::with_capacity(list.len() + 1);
-                parts.push(self.part(expr, deeper)?);
-                for item in list {
-                    parts.push(self.part(item, deeper)?);
-                }
-                negated(*not, Expr::In(parts))
+        match tree {
+            Ast::Nested(inner) => self.part(inner, deeper),
+            Ast::Value(value) => literal(&value.value),
+            Ast::Identifier(ident) => self.name(std::slice::from_ref(ident), depth),
+            Ast::CompoundIdentifier(parts) => self.name(parts, depth),
+            Ast::BinaryOp { .. } => self.binary(tree, depth),
+            Ast::UnaryOp { op, expr } => self.unary(op, expr, deeper),
+            Ast::IsNull(_)
+            | Ast::IsNotNull(_)
+            | Ast::IsUnknown(_)
+            | Ast::IsNotUnknown(_)
+            | Ast::IsTrue(_)
+            | Ast::IsNotTrue(_)
+            | Ast::IsFalse(_)
+            | Ast::IsNotFalse(_) => self.is(tree, deeper),
+            Ast::In { expr, target: ast::InTarget::List(list), negated, .. } => {
+                self.in_list(expr, list, *negated, deeper)
             }
-            Ast::In { .. }
-            | Ast::Subquery(_)
-            | Ast::Exists { .. }
-            | Ast::AnyOp { .. }
-            | Ast::AllOp { .. } => {
-                return unsupported("subqueries");
+            Ast::Between { .. } => self.between(tree, deeper),
+            Ast::Like { .. } => self.like(tree, deeper),
+            Ast::Case { .. } => self.case(tree, deeper),
+            Ast::Cast { .. } | Ast::Convert { .. } | Ast::Collate { .. } | Ast::Prefixed { .. } => {
+                self.conversion(tree, deeper)
             }
-            Ast::Between { expr, negated: not, low, high } => {
-                let parts = [self.part(expr, deeper)?, self.part(low, deeper)?, self.part(high, deeper)?];
-                negated(*not, Expr::Between(Box::new(parts)))
-            }
-            Ast::Like { negated: not, any: false, expr, pattern, escape_char } => {
-                let escape = match escape_char.as_deref() {
-                    None => None,
-                    Some(tree) => {
-                        let text = self.value(tree)?;
-                        let text = text.to_text().unwrap_or_default();
-                        let mut chars = text.chars();
-                        match (chars.next(), chars.next()) {
-                            (escape, None) => escape,
-                            _ => {
-                                let message = "Incorrect arguments to ESCAPE".to_owned();
-                                return Err(Error::Sql { code: 1210, state: "HY000", message });
-                            }
-                        }
+            Ast::Substring { .. }
+            | Ast::Trim { .. }
+            | Ast::Position { .. }
+            | Ast::Ceil { .. }
+            | Ast::Floor { .. } => self.special_call(tree, deeper),
+            Ast::Function(function) => self.function(function, deeper),
+            other => not_done(other),
+        }
+    }
+
+    fn unary(&mut self, op: &UnaryOperator, inner: &Ast, depth: usize) -> Result<Expr, Error> {
+        let inner = self.part(inner, depth)?;
+        Ok(match op {
+            UnaryOperator::Not | UnaryOperator::BangNot => Expr::Not(Box::new(inner)),
+            UnaryOperator::Minus => folded(Expr::Negate(Box::new(inner))),
+            UnaryOperator::Plus => inner,
+            UnaryOperator::BitwiseNot => Expr::Invert(Box::new(inner)),
+            other => return unsupported(format!("operator {other}")),
+        })
+    }
+
+    fn is(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+        let (inner, want, not) = match tree {
+            Ast::IsNull(inner) | Ast::IsUnknown(inner) => (inner, None, false),
+            Ast::IsNotNull(inner) | Ast::IsNotUnknown(inner) => (inner, None, true),
+            Ast::IsTrue(inner) => (inner, Some(true), false),
+            Ast::IsNotTrue(inner) => (inner, Some(true), true),
+            Ast::IsFalse(inner) => (inner, Some(false), false),
+            Ast::IsNotFalse(inner) => (inner, Some(false), true),
+            other => return not_done(other),
+        };
+        let inner = Box::new(self.part(inner, depth)?);
+        let asked = match want {
+            None => Expr::IsNull(inner),
+            Some(want) => Expr::Is(want, inner),
+        };
+        Ok(negated(not, asked))
+    }
+
+    fn in_list(&mut self, sought: &Ast, list: &[Ast], not: bool, depth: usize) -> Result<Expr, Error> {
+        let mut parts = Vec::with_capacity(list.len() + 1);
+        parts.push(self.part(sought, depth)?);
+        for item in list {
+            parts.push(self.part(item, depth)?);
+        }
+        Ok(negated(not, Expr::In(parts)))
+    }
+
+    fn between(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+        let Ast::Between { expr, negated: not, low, high } = tree else { return not_done(tree) };
+        let parts = Box::new([self.part(expr, depth)?, self.part(low, depth)?, self.part(high, depth)?]);
+        Ok(negated(*not, Expr::Between(parts)))
+    }
+
+    fn like(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+        let Ast::Like { negated: not, any: false, expr, pattern, escape_char } = tree else {
+            return not_done(tree);
+        };
+        let escape = match escape_char {
+            None => None,
+            Some(tree) => {
+                let text = self.value(tree)?;
+                let text = text.to_text().unwrap_or_default();
+                let mut chars = text.chars();
+                match (chars.next(), chars.next()) {
+                    (escape, None) => escape,
+                    _ => {
+                        let message = "Incorrect arguments to ESCAPE".to_owned();
+                        return Err(Error::Sql { code: 1210, state: "HY000", message });
                     }
-                };
-                let text = Box::new(self.part(expr, deeper)?);
-                negated(*not, Expr::Like { text, pattern: Box::new(self.part(pattern, deeper)?), escape })
-            }
-            Ast::RLike { .. } => return unsupported("REGEXP"),
-            Ast::Case { operand, conditions, else_result, .. } => {
-                let operand = self.boxed(operand.as_deref(), deeper)?;
-                let mut arms = Vec::with_capacity(conditions.len());
-                for arm in conditions {
-                    arms.push((self.part(&arm.condition, deeper)?, self.part(&arm.result, deeper)?));
                 }
-                Expr::Case { operand, arms, other: self.boxed(else_result.as_deref(), deeper)? }
             }
-            Ast::Cast { kind: ast::CastKind::Cast, expr, data_type, format: None, .. } => {
-                Expr::Cast(target(data_type)?, Box::new(self.part(expr, deeper)?))
-            }
-            Ast::Convert { expr, data_type: Some(data_type), .. } => {
-                Expr::Cast(target(data_type)?, Box::new(self.part(expr, deeper)?))
+        };
+        let text = Box::new(self.part(expr, depth)?);
+        let pattern = Box::new(self.part(pattern, depth)?);
+        Ok(negated(*not, Expr::Like { text, pattern, escape }))
+    }
+
+    fn case(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+        let Ast::Case { operand, conditions, else_result, .. } = tree else { return not_done(tree) };
+        let operand = self.boxed(operand.as_deref(), depth)?;
+        let mut arms = Vec::with_capacity(conditions.len());
+        for arm in conditions {
+            arms.push((self.part(&arm.condition, depth)?, self.part(&arm.result, depth)?));
+        }
+        Ok(Expr::Case { operand, arms, other: self.boxed(else_result.as_deref(), depth)? })
+    }
+
+    fn conversion(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+        match tree {
+            Ast::Cast { kind: ast::CastKind::Cast, expr, data_type, format: None, .. }
+            | Ast::Convert { expr, data_type: Some(data_type), .. } => {
+                let target = target(data_type)?;
+                Ok(folded(Expr::Cast(target, Box::new(self.part(expr, depth)?))))
             }
             // CONVERT(x USING utf8mb4): every text here is of that set.
             Ast::Convert { expr, data_type: None, .. } => {
-                Expr::Cast(Target::Text { chars_max: None }, Box::new(self.part(expr, deeper)?))
+                let target = Target::Text { chars_max: None };
+                Ok(folded(Expr::Cast(target, Box::new(self.part(expr, depth)?))))
             }
             Ast::Collate { expr, collation } => match names(collation)?[..] {
                 [name] if name.eq_ignore_ascii_case("utf8mb4_bin") || name.eq_ignore_ascii_case("binary") => {
-                    self.part(expr, deeper)?
+                    self.part(expr, depth)
                 }
-                _ => return unsupported(format!("COLLATE {collation}")),
+                _ => unsupported(format!("COLLATE {collation}")),
             },
-            Ast::Prefixed { prefix, value } => self.prefixed(prefix, value, deeper)?,
-            Ast::Substring { expr, substring_from, substring_for, .. } => {
-                let Some(from) = substring_from else { return unsupported("SUBSTRING without a position") };
-                let mut args = vec![self.part(expr, deeper)?, self.part(from, deeper)?];
-                if let Some(count) = substring_for {
-                    args.push(self.part(count, deeper)?);
-                }
-                call("SUBSTRING", args)?
+            Ast::Prefixed { prefix, value } => self.prefixed(prefix, value, depth),
+            other => not_done(other),
+        }
+    }
+
+    /// Functions that the parser knows by their own syntax.
+    fn special_call(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+        let (name, args): (&str, Vec<&Ast>) = match tree {
+            Ast::Substring { expr, substring_from: Some(from), substring_for: None, .. } => {
+                ("SUBSTRING", vec![expr, from])
             }
-            Ast::Trim { expr, trim_where, trim_what: None, trim_characters: None } => {
-                let name = match trim_where {
-                    None | Some(ast::TrimWhereField::Both) => "TRIM",
-                    Some(ast::TrimWhereField::Leading) => "LTRIM",
-                    Some(ast::TrimWhereField::Trailing) => "RTRIM",
-                };
-                call(name, vec![self.part(expr, deeper)?])?
+            Ast::Substring { expr, substring_from: Some(from), substring_for: Some(count), .. } => {
+                ("SUBSTRING", vec![expr, from, count])
             }
+            Ast::Trim { expr, trim_where, trim_what: None, trim_characters: None } => match trim_where {
+                None | Some(ast::TrimWhereField::Both) => ("TRIM", vec![expr]),
+                Some(ast::TrimWhereField::Leading) => ("LTRIM", vec![expr]),
+                Some(ast::TrimWhereField::Trailing) => ("RTRIM", vec![expr]),
+            },
             Ast::Trim { .. } => return unsupported("TRIM of other characters than blanks"),
-            Ast::Position { expr, r#in } => {
-                call("LOCATE", vec![self.part(expr, deeper)?, self.part(r#in, deeper)?])?
-            }
-            Ast::Ceil { expr, .. } => call("CEIL", vec![self.part(expr, deeper)?])?,
-            Ast::Floor { expr, .. } => call("FLOOR", vec![self.part(expr, deeper)?])?,
-            Ast::Function(function) => self.function(function, deeper)?,
-            Ast::Tuple(_) => return unsupported("row values"),
-            Ast::Interval(_) => return unsupported("INTERVAL"),
-            Ast::Extract { .. } => return unsupported("EXTRACT"),
-            Ast::TypedString(_) => return unsupported("DATE, TIME and TIMESTAMP literals"),
-            Ast::MatchAgainst { .. } => return unsupported("MATCH AGAINST"),
-            Ast::JsonAccess { .. } => return unsupported("JSON"),
-            other => {
-                let shown: String = other.to_string().chars().take(80).collect();
-                return unsupported(format!("the expression {shown}"));
-            }
+            Ast::Position { expr, r#in } => ("LOCATE", vec![expr, r#in]),
+            Ast::Ceil { expr, .. } => ("CEIL", vec![expr]),
+            Ast::Floor { expr, .. } => ("FLOOR", vec![expr]),
+            other => return not_done(other),
         };
-        Ok(folded(compiled))
+        let args = args.into_iter().map(|arg| self.part(arg, depth)).collect::<Result<_, _>>()?;
+        call(name, args)
     }
 
     fn boxed(&mut self, tree: Option<&Ast>, depth: usize) -> Result<Option<Box<Expr>>, Error> {
@@ -241,8 +275,8 @@ impl<'a> Compiler<'a> {
     }
 
     /// A column, or something that the session knows.
-    fn name(&mut self, parts: &[&ast::Ident], depth: usize) -> Result<Expr, Error> {
-        let first = parts[0];
+    fn name(&mut self, parts: &[ast::Ident], depth: usize) -> Result<Expr, Error> {
+        let first = &parts[0];
         if first.quote_style.is_none() && first.value.starts_with('@') {
             return self.variable(parts);
         }
@@ -255,8 +289,8 @@ impl<'a> Compiler<'a> {
         };
         let column = self.columns.and_then(|columns| columns.find(&texts));
         match (alias, column) {
-            (Some(tree), None) => self.alias(&tree.clone(), depth),
-            (Some(tree), Some(_)) if self.aliases_first => self.alias(&tree.clone(), depth),
+            (Some(tree), None) => self.alias(&Arc::clone(tree), depth),
+            (Some(tree), Some(_)) if self.aliases_first => self.alias(&Arc::clone(tree), depth),
             (_, Some(at)) => Ok(Expr::Column(at)),
             (None, None) => Err(Error::NoColumn { column: texts.join("."), place: self.clause.into() }),
         }
@@ -270,7 +304,7 @@ impl<'a> Compiler<'a> {
         compiled
     }
 
-    fn variable(&self, parts: &[&ast::Ident]) -> Result<Expr, Error> {
+    fn variable(&self, parts: &[ast::Ident]) -> Result<Expr, Error> {
         let texts: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
         let datum = match texts[..] {
             [name] => match name.strip_prefix("@@") {
@@ -289,60 +323,36 @@ impl<'a> Compiler<'a> {
         Ok(Expr::Const(datum))
     }
 
-    fn binary(&mut self, left: &Ast, op: &BinaryOperator, right: &Ast, depth: usize) -> Result<Expr, Error> {
-        let compare = |how| move |pair| Expr::Compare(how, pair);
-        let arith = |how| move |pair| Expr::Arith(how, pair);
-        let bits = |how| move |pair| Expr::Bits(how, pair);
-        let pair = |this: &mut Self| this.pair(left, right, depth);
-        Ok(match op {
-            BinaryOperator::And | BinaryOperator::Overlaps | BinaryOperator::PGOverlap => {
-                Expr::And(self.chain(left, op, right, depth)?)
-            }
-            BinaryOperator::Or | BinaryOperator::StringConcat => {
-                Expr::Or(self.chain(left, op, right, depth)?)
-            }
-            BinaryOperator::Xor => Expr::Xor(pair(self)?),
-            BinaryOperator::Eq => compare(Comparison::Eq)(pair(self)?),
-            BinaryOperator::NotEq => compare(Comparison::NotEq)(pair(self)?),
-            BinaryOperator::Lt => compare(Comparison::Less)(pair(self)?),
-            BinaryOperator::LtEq => compare(Comparison::LessEq)(pair(self)?),
-            BinaryOperator::Gt => compare(Comparison::More)(pair(self)?),
-            BinaryOperator::GtEq => compare(Comparison::MoreEq)(pair(self)?),
-            BinaryOperator::Spaceship => compare(Comparison::Same)(pair(self)?),
-            BinaryOperator::Plus => arith(Arith::Add)(pair(self)?),
-            BinaryOperator::Minus => arith(Arith::Sub)(pair(self)?),
-            BinaryOperator::Multiply => arith(Arith::Mul)(pair(self)?),
-            BinaryOperator::Divide => arith(Arith::Div)(pair(self)?),
-            BinaryOperator::MyIntegerDivide => arith(Arith::Whole)(pair(self)?),
-            BinaryOperator::Modulo => arith(Arith::Rem)(pair(self)?),
-            BinaryOperator::BitwiseAnd => bits(Bits::And)(pair(self)?),
-            BinaryOperator::BitwiseOr => bits(Bits::Or)(pair(self)?),
-            BinaryOperator::BitwiseXor => bits(Bits::Xor)(pair(self)?),
-            BinaryOperator::PGBitwiseShiftLeft => bits(Bits::Left)(pair(self)?),
-            BinaryOperator::PGBitwiseShiftRight => bits(Bits::Right)(pair(self)?),
-            other => return unsupported(format!("operator {other}")),
-        })
-    }
-
-    /// `a AND b AND c`, which the parser nests to the left, as one list; without recursion along the chain.
-    fn chain(
-        &mut self,
-        left: &Ast,
-        op: &BinaryOperator,
-        right: &Ast,
-        depth: usize,
-    ) -> Result<Vec<Expr>, Error> {
-        let mut trees = vec![right];
-        let mut rest = left;
-        while let Ast::BinaryOp { left, op: inner, right } = rest {
-            if inner != op {
-                break;
-            }
-            trees.push(right);
+    /// An operator with two sides. A chain of operators, which the parser nests to the left, is gone along without
+    /// recursion; its own depth counts all the same, since it is evaluated by recursion.
+    fn binary(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+        let mut chain = Vec::new();
+        let mut rest = tree;
+        while let Ast::BinaryOp { left, op, right } = rest {
+            chain.push((op, &**right));
             rest = left;
         }
-        trees.push(rest);
-        trees.into_iter().rev().map(|tree| self.part(tree, depth)).collect()
+        let mut steps = depth;
+        let mut all = self.part(rest, depth + 1)?;
+        let mut last = None;
+        while let Some((op, right)) = chain.pop() {
+            let right = self.part(right, depth + 1)?;
+            // `a AND b AND c` is one list.
+            match (&mut all, op) {
+                (Expr::And(parts), BinaryOperator::And) if last == Some(op) => parts.push(right),
+                (Expr::Or(parts), BinaryOperator::Or) if last == Some(op) => parts.push(right),
+                _ => {
+                    steps += 1;
+                    if steps > EXPR_DEPTH_MAX {
+                        let (got, max) = ((steps + chain.len()) as u64, EXPR_DEPTH_MAX as u64);
+                        return Err(Error::TooLarge { what: "the depth of an expression", got, max });
+                    }
+                    all = operator(all, op, right)?;
+                }
+            }
+            last = Some(op);
+        }
+        Ok(all)
     }
 
     /// `_utf8mb4'x'`, `N'x'`, `BINARY x`.
@@ -494,6 +504,67 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// What this store does not evaluate, by its name.
+fn not_done<T>(tree: &Ast) -> Result<T, Error> {
+    let what = match tree {
+        Ast::In { .. } | Ast::Subquery(_) | Ast::Exists { .. } | Ast::AnyOp { .. } | Ast::AllOp { .. } => {
+            "subqueries"
+        }
+        Ast::RLike { .. } => "REGEXP",
+        Ast::Tuple(_) => "row values",
+        Ast::Interval(_) => "INTERVAL",
+        Ast::Extract { .. } => "EXTRACT",
+        Ast::TypedString(_) => "DATE, TIME and TIMESTAMP literals",
+        Ast::MatchAgainst { .. } => "MATCH AGAINST",
+        Ast::JsonAccess { .. } => "JSON",
+        other => {
+            let shown: String = other.to_string().chars().take(80).collect();
+            return unsupported(format!("the expression {shown}"));
+        }
+    };
+    unsupported(what)
+}
+
+fn operator(left: Expr, op: &BinaryOperator, right: Expr) -> Result<Expr, Error> {
+    enum Kind {
+        Compare(Comparison),
+        Arith(Arith),
+        Bits(Bits),
+    }
+    let kind = match op {
+        BinaryOperator::And | BinaryOperator::Overlaps | BinaryOperator::PGOverlap => {
+            return Ok(Expr::And(vec![left, right]));
+        }
+        BinaryOperator::Or | BinaryOperator::StringConcat => return Ok(Expr::Or(vec![left, right])),
+        BinaryOperator::Xor => return Ok(Expr::Xor(Box::new([left, right]))),
+        BinaryOperator::Eq => Kind::Compare(Comparison::Eq),
+        BinaryOperator::NotEq => Kind::Compare(Comparison::NotEq),
+        BinaryOperator::Lt => Kind::Compare(Comparison::Less),
+        BinaryOperator::LtEq => Kind::Compare(Comparison::LessEq),
+        BinaryOperator::Gt => Kind::Compare(Comparison::More),
+        BinaryOperator::GtEq => Kind::Compare(Comparison::MoreEq),
+        BinaryOperator::Spaceship => Kind::Compare(Comparison::Same),
+        BinaryOperator::Plus => Kind::Arith(Arith::Add),
+        BinaryOperator::Minus => Kind::Arith(Arith::Sub),
+        BinaryOperator::Multiply => Kind::Arith(Arith::Mul),
+        BinaryOperator::Divide => Kind::Arith(Arith::Div),
+        BinaryOperator::MyIntegerDivide => Kind::Arith(Arith::Whole),
+        BinaryOperator::Modulo => Kind::Arith(Arith::Rem),
+        BinaryOperator::BitwiseAnd => Kind::Bits(Bits::And),
+        BinaryOperator::BitwiseOr => Kind::Bits(Bits::Or),
+        BinaryOperator::BitwiseXor => Kind::Bits(Bits::Xor),
+        BinaryOperator::PGBitwiseShiftLeft => Kind::Bits(Bits::Left),
+        BinaryOperator::PGBitwiseShiftRight => Kind::Bits(Bits::Right),
+        other => return unsupported(format!("operator {other}")),
+    };
+    let pair = Box::new([left, right]);
+    Ok(match kind {
+        Kind::Compare(how) => Expr::Compare(how, pair),
+        Kind::Arith(how) => folded(Expr::Arith(how, pair)),
+        Kind::Bits(how) => Expr::Bits(how, pair),
+    })
+}
+
 fn negated(not: bool, inner: Expr) -> Expr {
     if not { Expr::Not(Box::new(inner)) } else { inner }
 }
@@ -534,100 +605,4 @@ fn folded(expr: Expr) -> Expr {
         Ok(datum) => Expr::Const(datum),
         Err(_) => expr,
     }
-}
-
-fn literal(value: &ast::Value) -> Result<Expr, Error> {
-    use ast::Value::*;
-    let text = |text: &str| Expr::text(text);
-    Ok(match value {
-        Null => Expr::Const(Datum::Null),
-        Boolean(yes) => Expr::Const(Datum::truth(*yes)),
-        Number(digits, _) => Expr::Const(number(digits)?),
-        SingleQuotedString(s) | DoubleQuotedString(s) | NationalStringLiteral(s) => text(s),
-        HexStringLiteral(digits) => match from_hex(digits) {
-            Some(bytes) => Expr::Const(Datum::Bytes(Cow::Owned(bytes))),
-            None => return Err(Error::Syntax { why: format!("x'{digits}' is no hexadecimal literal") }),
-        },
-        SingleQuotedByteStringLiteral(bits) => match bit_literal(bits) {
-            Some(bytes) => Expr::Const(Datum::Bytes(Cow::Owned(bytes))),
-            None => return Err(Error::Syntax { why: format!("b'{bits}' is no bit literal") }),
-        },
-        Placeholder(_) => {
-            return Err(Error::Syntax {
-                why: "a placeholder stands in a statement that was not prepared".into(),
-            });
-        }
-        other => return Err(Error::Syntax { why: format!("{other} is no MySQL literal") }),
-    })
-}
-
-/// `b'101'`: bits, the last one lowest.
-fn bit_literal(bits: &str) -> Option<Vec<u8>> {
-    if !bits.bytes().all(|bit| matches!(bit, b'0' | b'1')) {
-        return None;
-    }
-    let width = bits.len().div_ceil(8) * 8;
-    let padded = format!("{bits:0>width$}");
-    (0..width).step_by(8).map(|at| u8::from_str_radix(&padded[at..at + 8], 2).ok()).collect()
-}
-
-/// An integer if it is one of 64 bits, a decimal if it has a point or is larger, a double if it has an exponent.
-fn number(digits: &str) -> Result<Datum<'static>, Error> {
-    if let Ok(n) = digits.parse::<i64>() {
-        return Ok(Datum::Int(n));
-    }
-    if let Some(n) = Decimal::parse(digits) {
-        return Ok(Datum::Dec(n));
-    }
-    let n = digits.parse::<f64>().ok().filter(|n| n.is_finite());
-    n.map(Datum::Double).ok_or_else(|| Error::Sql {
-        code: 1367,
-        state: "22007",
-        message: format!(
-            "Illegal double '{}' value found during parsing",
-            digits.chars().take(64).collect::<String>()
-        ),
-    })
-}
-
-fn target(data_type: &ast::DataType) -> Result<Target, Error> {
-    use ast::DataType as T;
-    let chars = |length: &Option<ast::CharacterLength>| match length {
-        None => Ok(None),
-        Some(ast::CharacterLength::IntegerLength { length, .. }) => {
-            Ok(Some(u32::try_from(*length).unwrap_or(u32::MAX)))
-        }
-        Some(ast::CharacterLength::Max) => unsupported("CHAR(MAX)"),
-    };
-    Ok(match data_type {
-        T::Signed | T::SignedInteger | T::Int(_) | T::Integer(_) | T::BigInt(_) => Target::Signed,
-        T::Unsigned | T::UnsignedInteger => Target::Unsigned,
-        T::Char(length) | T::Character(length) | T::Varchar(length) => {
-            Target::Text { chars_max: chars(length)? }
-        }
-        T::Binary(length) => {
-            Target::Bytes { bytes_max: length.map(|length| u32::try_from(length).unwrap_or(u32::MAX)) }
-        }
-        T::Decimal(info) | T::Dec(info) | T::Numeric(info) => {
-            let (digits, scale) = match info {
-                ast::ExactNumberInfo::None => (10, 0),
-                ast::ExactNumberInfo::Precision(digits) => (*digits, 0),
-                ast::ExactNumberInfo::PrecisionAndScale(digits, scale) => (*digits, *scale),
-            };
-            let bad = |what: &str| Error::Sql {
-                code: 1426,
-                state: "42000",
-                message: format!(
-                    "Too big {what} specified for 'CAST'. Maximum is 38 digits, 30 behind the point"
-                ),
-            };
-            let digits =
-                u8::try_from(digits).ok().filter(|n| (1..=38).contains(n)).ok_or_else(|| bad("precision"))?;
-            let scale =
-                u8::try_from(scale).ok().filter(|n| *n <= 30 && *n <= digits).ok_or_else(|| bad("scale"))?;
-            Target::Decimal { digits, scale }
-        }
-        T::Double(_) | T::Real | T::Float(_) | T::DoublePrecision => Target::Double,
-        other => return unsupported(format!("CAST to {other}")),
-    })
 }

@@ -5,7 +5,8 @@
 
 use super::datum::{Datum, Number};
 use super::decimal::{Decimal, SCALE_MAX};
-use super::expr::{Arith, Checks, arith, out_of_range};
+use super::eval::arith;
+use super::expr::{Arith, Checks, out_of_range};
 use crate::error::Error;
 use std::cmp::Ordering;
 

@@ -135,7 +135,7 @@ impl Select {
                     items.push(list.compile(tree)?);
                     names.push(name.clone());
                     if *alias {
-                        aliases.push((name.clone(), tree.clone()));
+                        aliases.push((name.clone(), Arc::clone(tree)));
                     }
                 }
             }

@@ -4,7 +4,8 @@
 
 use super::compile::{Columns, Compiler, unsupported};
 use super::ddl::{literal, show_create, type_name};
-use super::expr::{Checks, Row, like};
+use super::eval::like;
+use super::expr::{Checks, Row};
 use super::tree::TableRef;
 use super::vars::Vars;
 use crate::error::Error;

@@ -4,7 +4,7 @@
 //! back. With `PLAIT_GOLDEN=write` the scripts are written anew, and the difference is the review.
 //! Beside the scripts, a law: however small the slices are in which a statement is run, it answers the same.
 
-use super::text::CHAIN_MAX;
+use super::text::{EXPR_DEPTH_MAX, TREE_DEPTH_MAX};
 use crate::session::{Context, Progress, Session};
 use crate::{Client, Error, Local, Request, Settings, StepResult, Store, Value};
 use plait_base::{BootEpoch, Bytes, Mono, Now, ProposalId, Seqno, Slot, Wall};
@@ -413,17 +413,42 @@ fn word() -> impl Strategy<Value = String> {
     (0..WORDS.len()).prop_map(|at| WORDS[at].to_owned())
 }
 
+/// What is as deep as it may be is answered within the small stack of a test, and what is deeper is refused.
 #[test]
-fn a_long_chain_of_conditions_is_answered() {
+fn depth_is_bounded() {
     let mut node = two_keys();
-    let chain = vec!["a = 1"; CHAIN_MAX / 2].join(" OR ");
-    let found = rows(&mut node, &format!("SELECT COUNT(*) FROM t WHERE {chain}"));
-    let StepResult::Rows(found) = &found[0] else { panic!("rows were asked for") };
-    assert_eq!(found.rows, [[Value::Int(6)]]);
-    let sum = vec!["1"; CHAIN_MAX].join("+");
-    let found = rows(&mut node, &format!("SELECT {sum}"));
-    let StepResult::Rows(found) = &found[0] else { panic!("rows were asked for") };
-    assert_eq!(found.rows, [[Value::Int(CHAIN_MAX as i64)]]);
+    let one = |node: &mut Node, text: &str| match &rows(node, text)[0] {
+        StepResult::Rows(rows) => rows.rows[0][0].clone(),
+        StepResult::Done(_) => panic!("a row was asked for"),
+    };
+    let chain = vec!["a = 1"; TREE_DEPTH_MAX / 2].join(" OR ");
+    assert_eq!(one(&mut node, &format!("SELECT COUNT(*) FROM t WHERE {chain}")), Value::Int(6));
+    assert_eq!(
+        one(&mut node, &format!("SELECT {chain} AS x FROM t GROUP BY x HAVING x ORDER BY x")),
+        Value::Int(1)
+    );
+    let sum = vec!["1"; EXPR_DEPTH_MAX].join("+");
+    assert_eq!(one(&mut node, &format!("SELECT {sum}")), Value::Int(EXPR_DEPTH_MAX as i64));
+    let sum = vec!["a"; EXPR_DEPTH_MAX].join("+");
+    assert_eq!(
+        one(&mut node, &format!("SELECT {sum} FROM t WHERE a = 1 LIMIT 1")),
+        Value::Int(EXPR_DEPTH_MAX as i64)
+    );
+    for (open, close) in [
+        ("(", ")"),
+        ("ABS(", ")"),
+        ("IF(1, ", ", 0)"),
+        ("CASE WHEN 1 THEN ", " END"),
+        ("CAST(", " AS SIGNED)"),
+    ] {
+        let nested = format!("SELECT {}a{} FROM t WHERE a = 1 LIMIT 1", open.repeat(25), close.repeat(25));
+        assert_eq!(one(&mut node, &nested), Value::Int(1), "{open}");
+    }
+    for length in [EXPR_DEPTH_MAX + 2, TREE_DEPTH_MAX, TREE_DEPTH_MAX + 2, 100 * TREE_DEPTH_MAX] {
+        let sum = vec!["a"; length].join("+");
+        let refused = node.sql("s", &format!("SELECT {sum} FROM t"));
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{length}: {refused:?}");
+    }
 }
 
 /// What a reply rests on is at least the newest row that it shows, and for an absence what took the row away.

@@ -1,8 +1,8 @@
 //! The text of a request as tokens: cut into statements, bounded, and with what the parser does not know put into
 //! words that it knows.
 //!
-//! Bounds: a parser and a tree that are walked by recursion must not be led deeper than the stack is. Nesting is
-//! the parser's own bound; what it builds in a loop, a chain of operators, is counted here before it is built.
+//! Bounds: what is walked by recursion must not be led deeper than the stack is, for no panic tells of that. Nesting
+//! is the parser's own bound; what it builds in a loop, a chain of operators, is counted here before it is built.
 
 use crate::error::Error;
 use sqlparser::ast::Statement as Ast;
@@ -11,8 +11,11 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
-/// Operators in one chain, as in `a OR b OR c`. Default 2,000; more is refused with `TooLarge`.
-pub const CHAIN_MAX: usize = 2_000;
+/// How deep a statement's tree may be, a chain such as `a OR b OR c` counted by its operators. Default 1,000; a
+/// deeper one is refused with `TooLarge`. A tree is dropped and compared by recursion.
+pub const TREE_DEPTH_MAX: usize = 1_000;
+/// The same for an expression that is evaluated, in which `a OR b OR c` is one step. Default 200.
+pub const EXPR_DEPTH_MAX: usize = 200;
 /// How deep an expression may nest. Default 60; more is refused with `TooLarge`.
 pub const NESTING_MAX: usize = 60;
 
@@ -113,61 +116,67 @@ impl Piece {
         }
     }
 
-    fn check_chains(&self) -> Result<(), Error> {
-        // One count for each open parenthesis.
-        let mut counts = vec![0_usize];
+    /// How deep the tree will be: a chain of operators is as deep as it is long, and what stands in parentheses is
+    /// deeper than the chain that it stands in.
+    fn check_depth(&self) -> Result<(), Error> {
+        #[derive(Default)]
+        struct Level {
+            /// Operators of the chain under way.
+            chain: usize,
+            /// The deepest of what stands in parentheses in it.
+            inner: usize,
+            /// The deepest of the chains before it.
+            before: usize,
+        }
+        impl Level {
+            fn end_chain(&mut self) {
+                self.before = self.before.max(self.chain + self.inner);
+                (self.chain, self.inner) = (0, 0);
+            }
+        }
+        let mut levels = vec![Level::default()];
         for token in &self.tokens {
-            let count = counts.last_mut().expect("the outermost count stays");
+            let level = levels.last_mut().expect("the outermost level stays");
             match &token.token {
-                Token::LParen => counts.push(0),
+                Token::LParen => levels.push(Level::default()),
                 Token::RParen => {
-                    if counts.len() > 1 {
-                        counts.pop();
+                    if let (Some(mut inner), Some(outer)) = (levels.pop(), levels.last_mut()) {
+                        inner.end_chain();
+                        outer.inner = outer.inner.max(inner.before + 1);
+                    } else {
+                        levels.push(Level::default());
                     }
                 }
-                Token::Comma => *count = 0,
-                Token::Plus
-                | Token::Minus
-                | Token::Mul
-                | Token::Div
-                | Token::Mod
-                | Token::Eq
-                | Token::Neq
-                | Token::Lt
-                | Token::Gt
-                | Token::LtEq
-                | Token::GtEq
-                | Token::Spaceship
-                | Token::Ampersand
-                | Token::Pipe
-                | Token::Caret
-                | Token::Overlap
-                | Token::StringConcat
-                | Token::ShiftLeft
-                | Token::ShiftRight => *count += 1,
+                Token::Comma => level.end_chain(),
                 Token::Word(word) => match word.keyword {
+                    Keyword::FROM | Keyword::WHERE | Keyword::SET | Keyword::VALUES => level.end_chain(),
                     Keyword::AND
                     | Keyword::OR
                     | Keyword::XOR
+                    | Keyword::NOT
                     | Keyword::DIV
                     | Keyword::MOD
                     | Keyword::LIKE
                     | Keyword::IN
                     | Keyword::IS
                     | Keyword::BETWEEN
+                    | Keyword::CASE
+                    | Keyword::WHEN
                     | Keyword::COLLATE
                     | Keyword::REGEXP
                     | Keyword::UNION
-                    | Keyword::JOIN => *count += 1,
-                    Keyword::FROM | Keyword::WHERE | Keyword::SET => *count = 0,
+                    | Keyword::JOIN => level.chain += 1,
                     _ => {}
                 },
                 Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => {}
-                _ => *count += 1,
+                // Every other token may be an operator.
+                _ => level.chain += 1,
             }
-            if *counts.last().expect("the outermost count stays") > CHAIN_MAX {
-                let what = "the number of operators in one expression";
-                return Err(Error::TooLarge { what, got: CHAIN_MAX as u64 + 1, max: CHAIN_MAX as u64 });
+            let level = levels.last().expect("the outermost level stays");
+            let depth = level.chain + level.inner;
+            if depth > TREE_DEPTH_MAX {
+                let (got, max) = (depth as u64, TREE_DEPTH_MAX as u64);
+                return Err(Error::TooLarge { what: "the number of operators in one expression", got, max });
             }
         }
         Ok(())
@@ -175,7 +184,7 @@ impl Piece {
 
     /// The statement's tree.
     pub fn parse(&mut self) -> Result<Ast, Error> {
-        self.check_chains()?;
+        self.check_depth()?;
         self.translate();
         let tokens = std::mem::take(&mut self.tokens);
         let mut parser =
@@ -316,27 +325,36 @@ mod tests {
     #[test]
     fn depth_is_bounded_before_the_stack_is() {
         let parse = |sql: String| pieces(&sql).unwrap().remove(0).parse();
-        assert!(matches!(
-            parse(format!("SELECT 1{}", "+1".repeat(CHAIN_MAX + 1))),
-            Err(Error::TooLarge { .. })
-        ));
-        assert!(matches!(
-            parse(format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500))),
-            Err(Error::TooLarge { .. })
-        ));
+        let too_deep = |sql: String| matches!(parse(sql), Err(Error::TooLarge { .. }));
+        assert!(too_deep(format!("SELECT 1{}", "+1".repeat(TREE_DEPTH_MAX + 1))));
+        assert!(too_deep(format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500))));
+        assert!(too_deep(format!("SELECT {}1", "- ".repeat(500))));
+        // Chains in parentheses, each the first of a longer one.
+        assert!(too_deep(format!(
+            "SELECT {}1{}",
+            "(".repeat(40),
+            format!("{})", "+1".repeat(30)).repeat(40)
+        )));
         // The parser swallows the reason of this one on its way out.
         assert!(parse(format!("SELECT {}1", "NOT ".repeat(500))).is_err());
-        assert!(matches!(parse(format!("SELECT {}1", "- ".repeat(500))), Err(Error::TooLarge { .. })));
-        parse(format!("SELECT 1 WHERE 1=1{}", " OR 2=2".repeat(CHAIN_MAX / 2 - 1))).unwrap();
-        assert!(parse(format!("SELECT 1 IN (1{})", ",2".repeat(50_000))).is_ok());
         // Nesting that is allowed is not tried twice at each level.
-        for (open, close) in
-            [("(", ")"), ("NOT ", ""), ("f(", ")"), ("CASE WHEN 1 THEN ", " END"), ("-", ""), ("1 IN (", ")")]
-        {
+        let nests = [
+            ("(", ")"),
+            ("NOT ", ""),
+            ("f(", ")"),
+            ("CASE WHEN 1 THEN ", " END"),
+            ("-", ""),
+            ("1 IN (", ")"),
+        ];
+        for (open, close) in nests {
             let depth = NESTING_MAX / 3;
             let _ = parse(format!("SELECT {}1{}", open.repeat(depth), close.repeat(depth)));
         }
-        for chain in ["[1]", "::int", ".a", " IS NULL"] {
+        // What is allowed is parsed, compared and dropped within a small stack.
+        parse(format!("SELECT 1 WHERE 1=1{}", " OR 2=2".repeat(TREE_DEPTH_MAX / 2 - 1))).unwrap();
+        parse(format!("SELECT 1{}", "+1".repeat(TREE_DEPTH_MAX))).unwrap();
+        parse(format!("SELECT 1 IN (1{})", ",2".repeat(50_000))).unwrap();
+        for chain in ["[1]", "::int", ".a", " IS NULL", " COLLATE x", " AND a BETWEEN 1 AND 2"] {
             let _ = parse(format!("SELECT a{}", chain.repeat(20_000)));
         }
     }

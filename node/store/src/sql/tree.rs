@@ -11,7 +11,7 @@ use sqlparser::ast::{self, Expr as Ast, SetExpr, Statement as Tree};
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::Parser;
 use std::mem;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A table that is named in a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Item {
     /// `*`, or `t.*`.
     All(Option<String>),
     One {
-        tree: Ast,
+        tree: Arc<Ast>,
         name: String,
         /// Whether the name is an alias, and not its text.
         alias: bool,
@@ -266,10 +266,10 @@ pub fn select(mut query: ast::Query, texts: &[&str]) -> Result<SelectTree, Error
                     },
                     _ => texts.get(at).map_or_else(|| tree.to_string(), |text| (*text).to_owned()),
                 };
-                Item::One { tree, name, alias: false }
+                Item::One { tree: Arc::new(tree), name, alias: false }
             }
             ast::SelectItem::ExprWithAlias { expr, alias } => {
-                Item::One { tree: expr, name: alias.value, alias: true }
+                Item::One { tree: Arc::new(expr), name: alias.value, alias: true }
             }
             ast::SelectItem::Wildcard(options) if options == ast::WildcardAdditionalOptions::default() => {
                 Item::All(None)
