@@ -82,7 +82,7 @@ knobs! {
     "host.peer_keepalive_interval" host.peer_keepalive_interval: "HTTP/2 pings on a connection between nodes";
     "host.peer_keepalive_timeout" host.peer_keepalive_timeout: "how long a ping's answer may take";
     "host.greeting_timeout" host.greeting_timeout: "how long a new connection may stay silent";
-    "host.grpc_connections_max" host.grpc_connections_max: "connections to the gRPC door";
+    "host.grpc_connections_max" host.grpc_connections_max: "connections to the gRPC door, without the peers'";
     "host.grpc_inflight_max" host.grpc_inflight_max: "requests under way in one client stream";
     "host.grpc_message_bytes_max" host.grpc_message_bytes_max: "bytes of one request of a client";
     "host.http_connections_max" host.http_connections_max: "connections to the HTTP door";

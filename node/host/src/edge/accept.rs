@@ -1,11 +1,16 @@
 //! Taking connections: a bound on how many, and on how long a new one may stay silent.
+//!
+//! Peers come through the same door as everybody else and must get in when it is full. So a few places are kept
+//! beyond the bound: who gets one of them has a moment to greet as a peer, or is sent away. A peer's connection
+//! counts for nothing.
 
 use crate::net::Net;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,12 +19,15 @@ use tokio::time::{Sleep, sleep};
 
 /// Pause after a failed accept (as with no file descriptor left) before the next attempt.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Places beyond the bound, for peers to come in by.
+const PROBATION_MAX: usize = 64;
 
 /// A listening socket with its bounds.
 pub struct Door<N: Net> {
     net: N,
     listener: N::Listener,
     room: Arc<Semaphore>,
+    probation: Arc<Semaphore>,
     silence_max: Duration,
 }
 
@@ -31,14 +39,29 @@ impl<N: Net> Door<N> {
         silence_max: Duration,
     ) -> io::Result<Door<N>> {
         let listener = net.listen(at).await?;
-        Ok(Door { net, listener, room: Arc::new(Semaphore::new(connections_max)), silence_max })
+        let semaphore = |places| Arc::new(Semaphore::new(places));
+        Ok(Door {
+            net,
+            listener,
+            room: semaphore(connections_max),
+            probation: semaphore(PROBATION_MAX),
+            silence_max,
+        })
     }
 
-    /// The next connection, once there is room for one; until then clients wait in the kernel's queue.
+    /// The next connection, once there is a place for one; until then clients wait in the kernel's queue.
     pub async fn next(&self) -> (Conn<N::Stream>, SocketAddr) {
-        let permit = self.room.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let (permit, on_probation) = match self.room.clone().try_acquire_owned() {
+            Ok(permit) => (permit, false),
+            Err(_) => {
+                let permit = self.probation.clone().acquire_owned().await;
+                (permit.expect("the semaphore is never closed"), true)
+            }
+        };
         let (inner, from) = self.accept().await;
-        (Conn { inner, first: Some(Box::pin(sleep(self.silence_max))), _permit: permit }, from)
+        let place = Arc::new(Place { permit: Mutex::new(Some(permit)), peer: AtomicBool::new(false) });
+        let probation = on_probation.then(|| Box::pin(sleep(self.silence_max)));
+        (Conn { inner, first: Some(Box::pin(sleep(self.silence_max))), probation, place }, from)
     }
 
     /// The next connection, and room for it, if there is any.
@@ -74,11 +97,31 @@ impl<N: Net> Door<N> {
     }
 }
 
+/// A connection's place at the door.
+#[derive(Debug)]
+pub struct Place {
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    peer: AtomicBool,
+}
+
+impl Place {
+    /// It is a peer's: it stays, and its place is free for somebody else.
+    pub fn is_a_peers(&self) {
+        self.peer.store(true, Relaxed);
+        self.permit.lock().expect("nothing panics with a place locked").take();
+    }
+}
+
 /// A connection that must say something in time, and that gives its place back when it ends.
 pub struct Conn<S> {
     inner: S,
     first: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    probation: Option<Pin<Box<Sleep>>>,
+    place: Arc<Place>,
+}
+
+fn late(why: &'static str) -> Poll<io::Result<()>> {
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Conn<S> {
@@ -87,13 +130,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Conn<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(probation) = &mut self.probation
+            && probation.as_mut().poll(cx).is_ready()
+        {
+            self.probation = None;
+            if !self.place.peer.load(Relaxed) {
+                return late("the door is full, and the client did not greet as a peer");
+            }
+        }
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         if read.is_ready() {
             self.first = None;
         } else if let Some(first) = &mut self.first
             && first.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client said nothing")));
+            return late("the client said nothing");
         }
         read
     }
@@ -126,8 +177,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Conn<S> {
 }
 
 impl<S> tonic::transport::server::Connected for Conn<S> {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+    type ConnectInfo = Arc<Place>;
+    fn connect_info(&self) -> Arc<Place> {
+        self.place.clone()
+    }
 }
 
 impl<N: Net> axum::serve::Listener for Door<N> {

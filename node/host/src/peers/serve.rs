@@ -1,6 +1,7 @@
 //! The door that peers knock at: a greeting within a time, then frames, each within a bound.
 
 use super::{Me, Presence, Way};
+use crate::edge::accept::Place;
 use plait_base::{Bytes, Slot};
 use plait_proto::peer::v1::{Closed, Frame, frame::Kind, peer_server::Peer};
 use plait_replica::Lane;
@@ -30,9 +31,13 @@ pub struct PeerDoor {
 #[tonic::async_trait]
 impl Peer for PeerDoor {
     async fn carry(&self, request: Request<Streaming<Frame>>) -> Result<Response<Closed>, Status> {
+        let place = request.extensions().get::<Arc<Place>>().cloned();
         let mut frames = request.into_inner();
         let why = match self.greet(&mut frames).await {
             Ok((from, lane)) => {
+                if let Some(place) = place {
+                    place.is_a_peers();
+                }
                 // Dropped also when the connection dies and this call is cancelled.
                 let _open = self.presence.opened(from, Way::In, lane);
                 self.carry_from(from, lane, &mut frames).await

@@ -79,6 +79,34 @@ fn hostile_peers_harm_nobody() {
     assert!(log.contains("a greeting was refused") && !log.contains("panicked"), "{log}");
 }
 
+/// Clients that hold every place of the door do not keep the peers out.
+#[test]
+fn a_full_door_lets_peers_in() {
+    let mut bench = Bench::new("full");
+    bench.set("host.grpc_connections_max=8");
+    bench.found();
+    (1..=3).for_each(|n| bench.start(n));
+    (1..=3).for_each(|n| bench.ready(n));
+    bench.kill(3);
+    let crowd: Vec<_> = (0..120)
+        .map(|_| {
+            use std::io::Write;
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", bench.ports[0][0])).unwrap();
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    bench.start(3);
+    bench.ready(3);
+    until("n1 and n3 have found each other", || {
+        let (_, metrics) = bench.http(1, "/metrics")?;
+        metrics.contains("plait_peer_up{peer=\"n3\"} 1").then_some(())
+    });
+    drop(crowd);
+    make_table(&bench);
+    bench.yes(3, vec![put(1, 1)]);
+}
+
 #[test]
 fn what_was_acknowledged_survives_the_power_of_all_three() {
     let mut bench = Bench::up("power");
