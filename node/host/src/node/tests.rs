@@ -1,3 +1,5 @@
+//! How a node ends: each cause with its own exit code.
+
 use super::*;
 use crate::clock::Kernel;
 use crate::disk::{Figures, Report};

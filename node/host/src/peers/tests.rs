@@ -1,3 +1,5 @@
+//! Greetings, queues and links between peers.
+
 use super::*;
 use crate::shim::Cuts;
 use plait_proto::peer::v1::frame::Kind;

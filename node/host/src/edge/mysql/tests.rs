@@ -1,3 +1,5 @@
+//! What the door for MySQL clients decides by itself.
+
 use super::*;
 
 #[test]
