@@ -382,8 +382,7 @@ fn column<'a>(schema: &'a str, head: &'a store::ColumnHead) -> Column<'a> {
         store::ColumnType::Text { chars_max } => ColumnKind::Text { chars_max },
         store::ColumnType::Bytes { bytes_max } => ColumnKind::Bytes { bytes_max },
         store::ColumnType::Decimal { digits, scale } => ColumnKind::Decimal { digits, scale },
-        // A float is told as text, which every client reads as it stands.
-        store::ColumnType::Double => ColumnKind::Text { chars_max: 24 },
+        store::ColumnType::Double => ColumnKind::Double,
         store::ColumnType::DateTime => ColumnKind::DateTime,
     };
     let schema = if head.table.is_empty() { "" } else { schema };

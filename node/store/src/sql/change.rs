@@ -82,7 +82,7 @@ impl Change {
             matched: 0,
             changed: 0,
             kept: Kept::default(),
-            checks: Checks { strict: true, ..Checks::default() },
+            checks: Checks::strict(),
         })
     }
 
@@ -116,6 +116,7 @@ impl Change {
         if self.searching && self.limit > 0 {
             let Change { source, filter, order, limit, found, count, kept, checks, .. } = self;
             let walk = source.walk(env, &mut |key, bytes| {
+                checks.next_row();
                 let cells = row::kept(bytes);
                 let row = Row::of(&cells);
                 if let Some(filter) = filter
@@ -158,6 +159,7 @@ impl Change {
     /// Changes one row; whether that changed anything.
     fn one(&mut self, env: &mut Env<'_>, key: Vec<u8>, mut cells: Vec<Value>) -> Result<bool, Error> {
         let Some(set) = &self.set else { return env.txn.delete(env.store, &self.info, key) };
+        self.checks.next_row();
         // From left to right, each seeing what those before it made, as MySQL has it.
         for (at, value) in set {
             cells[*at] = assigned(&self.info, *at, value, &cells, &self.checks)?;

@@ -100,7 +100,7 @@ impl<'a> Compiler<'a> {
     /// A constant expression's value now.
     pub fn value(&mut self, tree: &Ast) -> Result<Datum<'static>, Error> {
         let compiled = self.compile(tree)?;
-        Ok(compiled.eval(Row::EMPTY, &Checks { strict: true, ..Checks::default() })?.into_owned())
+        Ok(compiled.eval(Row::EMPTY, &Checks::strict())?.into_owned())
     }
 
     /// Each kind of tree has a function of its own, and this one little but their calls: the deepest recursion is
@@ -598,7 +598,7 @@ fn folded(expr: Expr) -> Expr {
     if !foldable {
         return expr;
     }
-    let checks = Checks { strict: true, ..Checks::default() };
+    let checks = Checks::strict();
     let value = expr.eval(Row::EMPTY, &checks).map(Datum::into_owned);
     // An overflow or a division by zero is met again, and reported, when a row is evaluated.
     match value {

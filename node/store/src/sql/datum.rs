@@ -140,7 +140,7 @@ impl<'a> Datum<'a> {
                 }
                 let ((a, fit_a), (b, fit_b)) = (a.to_number()?, b.to_number()?);
                 let fit = if fit_a == Fit::Whole { fit_b } else { fit_a };
-                (a.to_f64().total_cmp(&b.to_f64()), fit)
+                (a.to_f64().partial_cmp(&b.to_f64()).unwrap_or(Ordering::Equal), fit)
             }
         })
     }

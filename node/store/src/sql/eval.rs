@@ -143,7 +143,13 @@ fn called<'a>(function: &Function, args: &'a [Expr], row: Row<'a>, checks: &Chec
     for arg in args {
         values.push(arg.eval(row, checks)?);
     }
-    (function.call)(&values, checks)
+    let made = (function.call)(&values, checks)?;
+    match &made {
+        Datum::Text(text) => checks.made(text.len())?,
+        Datum::Bytes(bytes) => checks.made(bytes.len())?,
+        _ => {}
+    }
+    Ok(made)
 }
 
 fn borrow<'a>(datum: &'a Datum<'static>) -> Datum<'a> {

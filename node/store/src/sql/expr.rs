@@ -8,7 +8,7 @@ use super::datum::{Datum, Fit, Number};
 use super::function::Function;
 use crate::error::Error;
 use crate::value::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 
 #[derive(Debug, Clone)]
@@ -105,11 +105,41 @@ pub const WARNINGS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Checks {
     /// What a read would warn of, a write refuses.
-    pub strict: bool,
+    strict: bool,
     pub warnings: RefCell<Vec<Warning>>,
+    /// Bytes of the texts that were made for the row under way.
+    made_bytes: Cell<u64>,
 }
 
+/// Texts that the expressions of one row may make, all together, in bytes. Default 64 MiB; more is refused with
+/// `TooLarge`. One text is bounded by itself (`function`), but not how many of them there are.
+const MADE_BYTES_MAX: u64 = 64 << 20;
+
 impl Checks {
+    /// Those of a statement that writes.
+    pub fn strict() -> Checks {
+        Checks { strict: true, ..Checks::default() }
+    }
+
+    /// Another row is begun.
+    pub fn next_row(&self) {
+        self.made_bytes.set(0);
+    }
+
+    /// Counts a text that was made.
+    pub fn made(&self, bytes: usize) -> Result<(), Error> {
+        let got = self.made_bytes.get().saturating_add(bytes as u64);
+        self.made_bytes.set(got);
+        if got > MADE_BYTES_MAX {
+            return Err(Error::TooLarge {
+                what: "what the expressions of one row make, in bytes,",
+                got,
+                max: MADE_BYTES_MAX,
+            });
+        }
+        Ok(())
+    }
+
     pub fn warn(&self, level: &'static str, code: u16, message: String) {
         let mut warnings = self.warnings.borrow_mut();
         if warnings.len() < WARNINGS_MAX {

@@ -102,7 +102,7 @@ impl Insert {
             at: 0,
             done: Done::default(),
             explicit: 0,
-            checks: Checks { strict: true, ..Checks::default() },
+            checks: Checks::strict(),
             duplicates: 0,
         })
     }
@@ -140,6 +140,7 @@ impl Insert {
 
     /// Inserts the next row; `false`: it waits for an id.
     fn row(&mut self, tree: &InsertTree, env: &mut Env<'_>) -> Result<bool, Error> {
+        self.checks.next_row();
         let info = Arc::clone(&self.info);
         let auto = info.def.auto_increment;
         let mut cells: Vec<Option<Value>> = vec![None; info.def.columns.len()];

@@ -20,6 +20,7 @@ use crate::table::TableInfo;
 use crate::txn::Walk;
 use crate::value::Value;
 use sqlparser::ast::{self, Expr as Ast};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::ControlFlow;
@@ -89,14 +90,14 @@ impl Select {
         vars: &Vars,
         ctx: &Context<'_>,
     ) -> Result<Select, Error> {
-        let mut heads = Vec::new();
-        if let (Some(info), Some(table)) = (&info, &tree.from) {
-            heads = info
-                .heads
-                .iter()
-                .map(|head| ColumnHead { table: table.alias.clone(), ..head.clone() })
-                .collect();
-        }
+        let heads = match (&info, &tree.from) {
+            (Some(info), Some(table)) if table.alias == info.name() => Cow::Borrowed(&info.heads[..]),
+            (Some(info), Some(table)) => {
+                let aliased = |head: &ColumnHead| ColumnHead { table: table.alias.clone(), ..head.clone() };
+                Cow::Owned(info.heads.iter().map(aliased).collect())
+            }
+            _ => Cow::Borrowed(&[][..]),
+        };
         let columns = tree.from.as_ref().map(|table| Columns {
             database: &vars.home,
             table: &table.alias,
@@ -307,6 +308,7 @@ impl Select {
                     .chain(self.out.order.iter().map(|(expr, _)| expr))
                     .chain(&groups.having);
                 let first = if first.is_empty() { vec![Value::Null; columns_in(width)] } else { first };
+                self.checks.next_row();
                 let row = Row { cells: &first, aggregates: &values };
                 let chosen = match &groups.having {
                     Some(having) => having.chooses(row, &self.checks)?,
@@ -349,6 +351,7 @@ fn take(
     checks: &Checks,
     cells: Vec<Value>,
 ) -> Result<ControlFlow<()>, Error> {
+    checks.next_row();
     let row = Row::of(&cells);
     if let Some(filter) = filter
         && !filter.chooses(row, checks)?

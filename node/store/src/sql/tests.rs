@@ -451,6 +451,23 @@ fn depth_is_bounded() {
     }
 }
 
+/// However many texts a row asks for, and however long each may be, their sum is bounded.
+#[test]
+fn what_a_row_makes_is_bounded() {
+    let mut node = two_keys();
+    let many = vec!["REPEAT('x', 16000000)"; 20].join(", ");
+    for text in [format!("SELECT {many}"), format!("SELECT CONCAT({many})"), format!("SELECT {many} FROM t")]
+    {
+        let refused = node.sql("s", &text);
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
+    }
+    assert_eq!(
+        rows(&mut node, "SELECT LENGTH(REPEAT('x', 16000000)) FROM t").len(),
+        1,
+        "each row begins anew"
+    );
+}
+
 /// What a reply rests on is at least the newest row that it shows, and for an absence what took the row away.
 #[test]
 fn a_reply_names_what_it_rests_on() {

@@ -201,6 +201,16 @@ impl Piece {
         Ok(tree)
     }
 
+    /// Whether the items of a SELECT are columns and nothing else, which are named by themselves.
+    pub fn lists_columns(&self) -> bool {
+        let list = self.tokens.iter().skip(1).take_while(|token| !is(Some(token), "FROM"));
+        let mut list = list.peekable();
+        list.peek().is_some()
+            && list.all(|token| {
+                matches!(token.token, Token::Word(_) | Token::Period | Token::Comma | Token::Mul)
+            })
+    }
+
     /// The texts of the items between `SELECT` and what follows its list, as they were written: MySQL names a
     /// column without an alias so.
     pub fn items<'s>(&self, sql: &'s str) -> Vec<&'s str> {

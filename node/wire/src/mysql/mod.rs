@@ -72,6 +72,9 @@ pub struct Hello<'a> {
     pub packet_bytes_max: usize,
 }
 
+/// Longest packet that is read from a client that is not let in yet.
+pub const LOGIN_BYTES_MAX: usize = 128 << 10;
+
 /// What a client wants. Each is to be answered (but [`Command::Quit`]) before the next is given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -120,8 +123,12 @@ enum Phase {
 pub struct Connection {
     phase: Phase,
     packets: Packets,
+    packet_bytes_max: usize,
     /// Whole packets that wait for their turn.
     waiting: VecDeque<Packet>,
+    /// Bytes that came before it was known whether the client is let in.
+    held: Vec<u8>,
+    let_in: bool,
     /// What ends the connection once the packets before it had their turn.
     broken: Option<Error>,
     /// Number of the next packet, whoever sends it.
@@ -143,8 +150,11 @@ impl Connection {
     pub fn open(hello: Hello, out: &mut Vec<u8>) -> Connection {
         let mut conn = Connection {
             phase: Phase::Greeted,
-            packets: Packets::new(hello.packet_bytes_max),
+            packets: Packets::new(hello.packet_bytes_max.min(LOGIN_BYTES_MAX)),
+            packet_bytes_max: hello.packet_bytes_max,
             waiting: VecDeque::new(),
+            held: Vec::new(),
+            let_in: false,
             broken: None,
             seq: 0,
             salt: auth::salt(hello.salt),
@@ -170,6 +180,10 @@ impl Connection {
     /// Takes bytes as they came. Feeding a closed or broken connection does nothing.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && self.broken.is_none() && !self.closed() {
+            // How long a packet may be is known once it is known whether the client is let in.
+            if !self.let_in && (matches!(self.phase, Phase::Entering) || !self.waiting.is_empty()) {
+                return self.held.extend_from_slice(bytes);
+            }
             match self.packets.take(&mut bytes) {
                 Ok(Some(packet)) => self.waiting.push_back(packet),
                 Ok(None) => {}
@@ -180,13 +194,16 @@ impl Connection {
 
     /// Whether more bytes are of use now. Read no more while not: that is what bounds memory.
     pub fn wants(&self) -> bool {
-        self.broken.is_none() && self.waiting.is_empty() && !self.closed()
+        self.broken.is_none() && self.waiting.is_empty() && self.held.is_empty() && !self.closed()
     }
 
     /// Whether nothing of an unfinished packet has come and no answer is due: a good moment to close for idleness
     /// or for a shutdown.
     pub fn idle(&self) -> bool {
-        matches!(self.phase, Phase::Ready) && self.waiting.is_empty() && self.packets.idle()
+        matches!(self.phase, Phase::Ready)
+            && self.waiting.is_empty()
+            && self.held.is_empty()
+            && self.packets.idle()
     }
 
     /// Whether the connection is over: write what is in the output, then close.
@@ -212,6 +229,10 @@ impl Connection {
             if matches!(self.phase, Phase::Entering | Phase::Answering | Phase::Closed) {
                 return None;
             }
+            if self.waiting.is_empty() && !self.held.is_empty() {
+                let held = std::mem::take(&mut self.held);
+                self.feed(&held);
+            }
             let Some(packet) = self.waiting.pop_front() else {
                 let why = self.broken.take()?;
                 return Some(Err(self.fail(why, out)));
@@ -234,6 +255,7 @@ impl Connection {
     fn close(&mut self) {
         self.phase = Phase::Closed;
         self.waiting.clear();
+        self.held = Vec::new();
     }
 
     /// One packet of the client's, at its turn.
@@ -464,6 +486,9 @@ impl Connection {
 
     fn turn_over(&mut self, more: bool) {
         if !more {
+            // Whoever was let in may send more at once; a stranger's bytes cost little.
+            self.packets.set_bytes_max(self.packet_bytes_max);
+            self.let_in = true;
             self.phase = Phase::Ready;
         }
     }

@@ -87,6 +87,11 @@ impl Packets {
         }
     }
 
+    /// Another bound for the packets whose headers are yet to come.
+    pub fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// Whether nothing of a packet has come yet.
     pub fn idle(&self) -> bool {
         self.open.is_none() && matches!(self.at, At::Header { have: 0 })

@@ -38,6 +38,8 @@ pub enum ColumnKind {
     Bytes { bytes_max: u32 },
     /// A decimal number with this many digits, of which `scale` are behind the point.
     Decimal { digits: u8, scale: u8 },
+    /// A floating point number of 64 bits.
+    Double,
     /// A date and a time of day.
     DateTime,
     /// A column in which nothing but NULL can stand.
@@ -76,6 +78,8 @@ impl ColumnKind {
                 let flags = column::NUM | column::BINARY;
                 (kind::NEWDECIMAL, u32::from(digits) + point + 1, scale, flags, charset::BINARY)
             }
+            // 31 decimals stand for a point that floats.
+            ColumnKind::Double => (kind::DOUBLE, 23, 31, column::NUM | column::BINARY, charset::BINARY),
             ColumnKind::DateTime => (kind::DATETIME, 19, 0, column::BINARY, charset::BINARY),
             ColumnKind::Null => (kind::NULL, 0, 0, column::BINARY, charset::BINARY),
         }

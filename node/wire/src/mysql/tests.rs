@@ -344,6 +344,19 @@ fn the_wrong_number_and_the_too_long_are_refused() {
 }
 
 #[test]
+fn a_stranger_may_send_little_and_a_client_much() {
+    let (mut conn, mut out) = greeted();
+    conn.feed(&frame(1, &vec![0; LOGIN_BYTES_MAX + 1]));
+    let why = Error::TooLarge { got: LOGIN_BYTES_MAX + 1, max: LOGIN_BYTES_MAX };
+    assert_eq!(conn.next(&mut out), Some(Err(why)));
+
+    let mut conn = ready(0);
+    let mut text = b"\x03".to_vec();
+    text.resize(MAX, b'x');
+    assert!(matches!(command(&mut conn, &text).0, Some(Ok(Event::Command(Command::Query(_))))));
+}
+
+#[test]
 fn a_packet_longer_than_one_part_comes_and_goes_whole() {
     for len in [PART_BYTES_MAX - 1, PART_BYTES_MAX, PART_BYTES_MAX + 1, 2 * PART_BYTES_MAX] {
         let body = vec![b'x'; len];
