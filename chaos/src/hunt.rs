@@ -44,6 +44,9 @@ struct Sum {
     torn_tails: u64,
     duplicates: u64,
     healed_max_ms: u64,
+    /// Seeds in which two sound nodes left a request without a clear answer, and how often in all.
+    stalled: Vec<u64>,
+    stalls: u64,
     our_bug: Option<OurBug>,
 }
 
@@ -62,6 +65,10 @@ impl Sum {
         self.checkpoints += c.checkpoints;
         self.torn_tails += c.torn_tails;
         self.duplicates += c.duplicates_answered;
+        self.stalls += c.stalls;
+        if c.stalls > 0 {
+            self.stalled.push(report.seed);
+        }
         self.healed_max_ms = self.healed_max_ms.max(c.healed_after_ms);
         if let (Some(why), Verdict::Valid) = (&report.weakness, report.verdict) {
             self.weak += 1;
@@ -167,7 +174,7 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
             "seeds": sum.seeds, "failed": failed, "unknown": sum.unknown, "below_profile": sum.weak,
             "yes": sum.yes, "no": sum.no, "unknown_outcomes": sum.unknown_outcomes, "reads": sum.reads,
             "seeds_with_fault_in_effect": faults, "seconds": seconds, "seeds_per_hour": per_hour,
-            "cpu_seconds": cpu, "healed_max_ms": sum.healed_max_ms,
+            "stalls": sum.stalls, "stalled_seeds": sum.stalled, "cpu_seconds": cpu, "healed_max_ms": sum.healed_max_ms,
         });
         return println!("{}", serde_json::to_string_pretty(&value).expect("JSON prints"));
     }
@@ -214,6 +221,15 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
     }
     if let Some((seed, why)) = &sum.weakest {
         println!("  below measure: seed {seed}, {why}");
+    }
+    if !sum.stalled.is_empty() {
+        let seeds: Vec<String> = sum.stalled.iter().take(SHOWN_MAX).map(u64::to_string).collect();
+        println!(
+            "  stalls (counted, not judged): {} answers in {} seeds: {}",
+            sum.stalls,
+            sum.stalled.len(),
+            seeds.join(" ")
+        );
     }
     if !sum.unknown.is_empty() {
         let seeds: Vec<String> = sum.unknown.iter().take(SHOWN_MAX).map(u64::to_string).collect();

@@ -32,10 +32,17 @@ pub struct Plan {
     /// One for each slot.
     pub clocks: [ClockPlan; 3],
     pub limits: LimitsPlan,
+    /// How long a node takes for one step, at least; at most twice that.
+    #[serde(default = "step_us")]
+    pub step_us: u64,
     /// How many of 1,000 deaths are proved to the survivors.
     pub proof_per_mille: u64,
     pub loads: Vec<LoadPlan>,
     pub faults: Vec<Fault>,
+}
+
+fn step_us() -> u64 {
+    15
 }
 
 /// The network in good times.
@@ -197,11 +204,13 @@ pub enum FaultKind {
     ClockRate { node: u8, ppm: i64 },
     /// The calendar jumps.
     WallJump { node: u8, by_us: i64 },
+    /// The process dies again and again, and is started again after a moment each time.
+    CrashLoop { node: u8, every_ms: u64, down_us: u64 },
 }
 
 impl FaultKind {
     /// Every name, in the order of the table that `hunt` prints.
-    pub const NAMES: [&'static str; 24] = [
+    pub const NAMES: [&'static str; 25] = [
         "partition",
         "cut",
         "one_way",
@@ -226,6 +235,7 @@ impl FaultKind {
         "kv_rot",
         "clock_rate",
         "wall_jump",
+        "crash_loop",
     ];
 
     /// Its place in [`NAMES`](Self::NAMES).
@@ -255,6 +265,7 @@ impl FaultKind {
             FaultKind::KvRot { .. } => 21,
             FaultKind::ClockRate { .. } => 22,
             FaultKind::WallJump { .. } => 23,
+            FaultKind::CrashLoop { .. } => 24,
         }
     }
 
@@ -280,7 +291,8 @@ impl FaultKind {
             | KvError { node }
             | KvRot { node }
             | ClockRate { node, .. }
-            | WallJump { node, .. } => vec![node],
+            | WallJump { node, .. }
+            | CrashLoop { node, .. } => vec![node],
             Cut { a, b } => vec![a, b],
             OneWay { from, to } | Clog { from, to } | Slow { from, to, .. } => vec![from, to],
             Loss { .. } | Duplicate { .. } | Reorder { .. } | KillAll {} | PowerOff { .. } => Vec::new(),
@@ -323,6 +335,9 @@ impl FaultKind {
             KvError { node } => format!("checkpoints of n{node} fail"),
             KvRot { node } => format!("n{node} is killed and its newest checkpoint goes bad"),
             ClockRate { node, ppm } => format!("the clock of n{node} runs at {ppm:+} ppm"),
+            CrashLoop { node, every_ms, .. } => {
+                format!("n{node} dies every {every_ms} ms and is started again")
+            }
             WallJump { node, by_us } => {
                 format!("the calendar of n{node} jumps by {:+.1} s", *by_us as f64 / 1e6)
             }

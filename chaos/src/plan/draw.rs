@@ -17,7 +17,7 @@ const STORMS_MS: [(u64, u64); 3] = [(2500, 8500), (11_000, 17_000), (20_000, 26_
 /// How many kinds of fault a seed enables.
 const KINDS: (u64, u64) = (4, 7);
 /// How many faults strike in one storm.
-const FAULTS_A_STORM: (u64, u64) = (4, 5);
+const FAULTS_A_STORM: (u64, u64) = (5, 6);
 
 /// The plan of a seed. `None` if there is no such profile.
 pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
@@ -69,10 +69,11 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             checkpoint_log_bytes: *d.pick(&[8 << 10, 24 << 10, 96 << 10]),
             segment_bytes: *d.pick(&[16 << 10, 64 << 10]),
             chunk_bytes: *d.pick(&[1 << 10, 8 << 10, 256 << 10]),
-            step_work_max: *d.pick(&[1024, 16]),
+            step_work_max: *d.pick(&[1024, 16, 4]),
             id_block: *d.pick(&[4, 30, 1000]),
             tombstone_seqnos_max: *d.pick(&[1_000_000, 200, 40]),
         },
+        step_us: *d.pick(&[15, 15, 60, 1000]),
         proof_per_mille: *d.pick(&[1000, 500, 0]),
         loads: loads(seed),
         faults,
@@ -191,6 +192,7 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         20 => KvError { node },
         21 => KvRot { node },
         22 => ClockRate { node, ppm: *d.pick(&[10_000, -10_000, 0]) },
+        24 => CrashLoop { node, every_ms: d.between(20, 250), down_us: d.between(500, 20_000) },
         23 => WallJump { node, by_us: *d.pick(&[3_600_000_000, -3_600_000_000, 1_500_000, -1_500_000]) },
         _ => unreachable!("there are {} kinds of fault", FaultKind::NAMES.len()),
     }

@@ -372,12 +372,16 @@ impl World {
         if no_clear_answer {
             let whole = Slot::ALL.map(|slot| !self.hosts[slot.at()].destroyed);
             let what = error.map_or_else(|| "the client gave up".to_owned(), ToString::to_string);
-            let found = self.judge.stalls.unanswered(running.at.slot, running.asked_ns, whole, &what);
+            let found = self.judge.stalls.unanswered(running.at.slot, running.asked_ns, now_ns, whole, &what);
             // Counted, and no verdict yet: a leader that is at fault takes the lease of sound nodes with it for up
             // to an election and W, and how long that may last is not bounded well enough to condemn a run.
             self.counts.stalls += u64::from(found.is_err());
+            if let (Err(why), true) = (found, self.tells(Level::Story)) {
+                self.tell("world", format!("a stall: {why}"), None);
+            }
         }
         let end = End { at: running.at, outcome, results, error, begun_ns: running.begun_ns };
+        let client = &self.clients[c];
         self.loads[client.load].done(client.local, &end, &mut self.judge);
         if running.writes {
             match outcome {

@@ -7,7 +7,7 @@
 
 use plait_base::{Mono, Now, Wall};
 
-const MILLION: i128 = 1_000_000;
+const MILLION: i64 = 1_000_000;
 
 #[derive(Debug, Clone)]
 pub struct Clock {
@@ -30,8 +30,9 @@ impl Clock {
         if self.standing {
             return self.anchor_mono_ns;
         }
-        let passed = i128::from(true_ns - self.anchor_true_ns);
-        self.anchor_mono_ns + (passed * (MILLION + i128::from(self.rate_ppm)) / MILLION) as u64
+        let passed = (true_ns - self.anchor_true_ns) as i64;
+        let gained = passed / MILLION * self.rate_ppm + passed % MILLION * self.rate_ppm / MILLION;
+        self.anchor_mono_ns + (passed + gained) as u64
     }
 
     pub fn now(&self, true_ns: u64) -> Now {
@@ -53,9 +54,17 @@ impl Clock {
             return u64::MAX;
         }
         let wanted = i128::from(mono.0 - self.anchor_mono_ns);
-        let rate = MILLION + i128::from(self.rate_ppm);
-        let passed = (wanted * MILLION + rate - 1) / rate;
-        u64::try_from(i128::from(self.anchor_true_ns) + passed).unwrap_or(u64::MAX)
+        let million = i128::from(MILLION);
+        let passed = wanted * million / (million + i128::from(self.rate_ppm));
+        let mut due_ns = self.anchor_true_ns.saturating_add(passed as u64).max(from_ns);
+        // Both ways of reckoning round down here and there; the clock itself has the last word.
+        while due_ns > from_ns && self.mono_ns(due_ns - 1) >= mono.0 {
+            due_ns -= 1;
+        }
+        while self.mono_ns(due_ns) < mono.0 {
+            due_ns += 1;
+        }
+        due_ns
     }
 
     fn anchor(&mut self, true_ns: u64) {

@@ -4,10 +4,10 @@
 //! not; it then counts as without effect. So every violation is a bug and not bad luck: at any time at most one
 //! node's durable state is destroyed, and only while the two others are whole.
 
-use super::World;
 use super::net::Rule;
 use super::process::Death;
 use super::story::Level;
+use super::{Happening, MS, World};
 use crate::plan::{FaultKind, Point};
 use plait_base::Slot;
 use plait_replica::{Input, Request, SessionId, State, Ticket};
@@ -91,6 +91,7 @@ impl World {
                     self.blame(fault);
                 }
             }
+            FaultKind::CrashLoop { .. } => self.relapse(fault),
             FaultKind::WallJump { node, by_us } => {
                 self.host(slot(node)).clock.jump_wall(by_us);
                 self.blame(fault);
@@ -155,7 +156,7 @@ impl World {
                 let (now_ns, ppm) = (self.now_ns, self.plan.clocks[slot(node).at()].rate_ppm);
                 self.host(slot(node)).clock.set_rate(now_ns, ppm);
             }
-            FaultKind::WallJump { .. } => {}
+            FaultKind::WallJump { .. } | FaultKind::CrashLoop { .. } => {}
         }
     }
 
@@ -165,6 +166,19 @@ impl World {
                 self.net.add(from, to, fault, rule);
             }
         }
+    }
+
+    /// The process dies once more, for as long as the fault is in force.
+    pub(super) fn relapse(&mut self, fault: usize) {
+        let FaultKind::CrashLoop { node, every_ms, down_us } = self.plan.faults[fault].kind else { return };
+        if !self.active[fault] {
+            return;
+        }
+        if self.die(slot(node), Death::Kill) {
+            self.blame(fault);
+            self.after(down_us * 1000, Happening::Start { slot: slot(node) });
+        }
+        self.after(every_ms.max(1) * MS, Happening::Relapse(fault));
     }
 
     /// A checkpoint now, so that what may go wrong with one can.

@@ -50,6 +50,7 @@ enum Happening {
     Clerk,
     FaultOn(usize),
     FaultOff(usize),
+    Relapse(usize),
     Look,
     SpanEnds,
 }
@@ -129,7 +130,7 @@ pub struct World {
 }
 
 /// Interval of the looks at all nodes.
-const LOOK_NS: u64 = 20_000_000;
+const LOOK_NS: u64 = 40_000_000;
 /// After a fault the world counts as calm again only when so much time has passed.
 const CALM_AFTER_NS: u64 = 2_000_000_000;
 /// Events of one run; a run that needs more is caught in a circle.
@@ -241,6 +242,7 @@ impl World {
             Happening::Clerk => self.clerk_acts(),
             Happening::FaultOn(fault) => self.fault_on(fault),
             Happening::FaultOff(fault) => self.fault_off(fault),
+            Happening::Relapse(fault) => self.relapse(fault),
             Happening::Look => self.look(),
             Happening::SpanEnds => self.span_ends(),
         }

@@ -18,9 +18,6 @@ pub(super) enum Death {
     Power { tear: bool },
 }
 
-/// Between an input and the work on it, at least; as much again at most. Other inputs join in meanwhile.
-const WORK_NS: u64 = 15_000;
-
 impl World {
     /// Three empty nodes that know their cluster.
     pub(super) fn genesis(&mut self) {
@@ -190,8 +187,10 @@ impl World {
             return;
         }
         host.counter += 1;
+        // Other inputs join in meanwhile.
+        let step_ns = self.plan.step_us.max(1) * 1000;
         let mut wait_ns =
-            WORK_NS + draw::draw(seed, draw::stream("work"), slot.get().into(), host.counter) % WORK_NS;
+            step_ns + draw::draw(seed, draw::stream("work"), slot.get().into(), host.counter) % step_ns;
         if let Some((fault, step_us)) = host.slow_cpu {
             wait_ns += step_us * 1000;
             self.effect[fault] = true;
