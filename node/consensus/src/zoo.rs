@@ -67,6 +67,8 @@ bugs! {
     VoteForgotten,
     /// The log is cut at the newest checkpoint, not at the older one.
     CutAtNewest,
+    /// Every sixteenth entry ends the process that applies it.
+    ApplyPanics,
 }
 
 #[cfg(feature = "zoo")]

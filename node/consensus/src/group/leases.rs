@@ -181,7 +181,7 @@ impl Consensus {
         group.strands[strand.at()].holder.granted(now.mono, ask, floor, applied);
     }
 
-    pub(super) fn peer_applied(&mut self, _now: Now, from: Slot, strand: Strand, index: Index) {
+    pub(super) fn peer_applied(&mut self, from: Slot, strand: Strand, index: Index) {
         let group = self.group.as_mut().expect("it has started");
         let state = &mut group.strands[strand.at()];
         state.stable.heard(from, index);

@@ -3,7 +3,7 @@
 //! An empty node asks everybody to be taken in. The leader removes the slot's old member first, adds the next
 //! incarnation as a learner, and makes it a voter when it has caught up.
 
-use super::{Consensus, Effect, SNAPSHOT_SILENCE_TICKS};
+use super::{Consensus, Effect, SNAPSHOT_SILENCE_TICKS, hard_state};
 use crate::event::Event;
 use crate::frame::Lane;
 use crate::log::Prepared;
@@ -72,6 +72,7 @@ impl Consensus {
             return;
         };
         let nonce = <[u8; 8]>::try_from(&change.context[..]).map_or(0, u64::from_le_bytes);
+        let (was_recovering, mut last_lost) = (!group.lost.is_empty(), false);
         let event = match change.get_change_type() {
             ConfChangeType::AddNode => {
                 group.members.add_voter(member, index);
@@ -83,6 +84,7 @@ impl Consensus {
             }
             ConfChangeType::RemoveNode => {
                 group.lost.retain(|m| *m != member);
+                last_lost = was_recovering && group.lost.is_empty();
                 group.members.remove(member, index);
                 Event::MemberRemoved { member }
             }
@@ -95,6 +97,9 @@ impl Consensus {
         group.raw.mut_store().prepared = None;
         let removed_itself = change.get_change_type() == ConfChangeType::RemoveNode && member == group.member;
         self.event(event);
+        if last_lost {
+            self.note_commit();
+        }
         if removed_itself {
             self.effects
                 .push(Effect::Reseed { why: format!("{member} was removed from the group at {index}") });
@@ -102,8 +107,20 @@ impl Consensus {
         self.observe(now);
     }
 
+    /// Writes down how far the log is committed. A start before that is durable counts the members of old, and
+    /// would wait for ever for their word that they were removed.
+    fn note_commit(&mut self) {
+        let group = self.group.as_mut().expect("a member writes");
+        let hard = hard_state(&group.raw);
+        let mut ops = Vec::new();
+        group.wal.append(&[], Some(hard), &mut ops);
+        let token = self.persist(ops);
+        self.await_persist(token, 0, false, Vec::new(), None);
+        self.group.as_mut().expect("a member writes").recovered_at = token;
+    }
+
     /// Leader: makes a voter of a learner that has caught up.
-    pub(super) fn tend_members(&mut self, _now: Now) {
+    pub(super) fn tend_members(&mut self) {
         let Some(group) = &self.group else { return };
         if group.raw.raft.state != StateRole::Leader {
             return;

@@ -160,6 +160,8 @@ struct Group {
     snapshots: BTreeMap<Slot, Mono>,
     /// Forced recovery: members whose removal is still to be written to the log.
     lost: Vec<MemberId>,
+    /// Forced recovery: once this token is durable, no start counts the lost members again.
+    recovered_at: u64,
     offered: Option<raft::eraftpb::Message>,
 }
 
@@ -259,7 +261,7 @@ impl Consensus {
                 self.lease_granted(now, strand, crate::lease::Ask { term, epoch, counter }, floor);
             }
             Message::Applied { strand, index, chain } => {
-                self.peer_applied(now, from, strand, index);
+                self.peer_applied(from, strand, index);
                 self.effects.push(Effect::PeerApplied { slot: from, index, chain });
             }
             Message::Stable { strand, index } => {
@@ -303,7 +305,7 @@ impl Consensus {
             self.effects.push(Effect::Event(Event::Unresolved { counter: id.counter, sent }));
         }
         self.observe(now);
-        self.tend_members(now);
+        self.tend_members();
         self.tend_snapshots(now);
     }
 
@@ -491,9 +493,10 @@ impl Consensus {
         Index(self.group.as_ref().map_or(0, |g| g.raw.raft.raft_log.persisted))
     }
 
-    /// A forced recovery is under way: members that are lost for ever are not all removed yet.
+    /// A forced recovery is under way: members that are lost for ever are not all removed yet, or a restart could
+    /// still take their removal for something that they have to agree to.
     pub fn recovering(&self) -> bool {
-        self.group.as_ref().is_some_and(|g| !g.lost.is_empty())
+        self.group.as_ref().is_some_and(|g| !g.lost.is_empty() || self.durable < g.recovered_at)
     }
 
     pub fn log_bytes(&self) -> u64 {

@@ -331,6 +331,7 @@ impl Consensus {
             rounds: 0,
             snapshots: BTreeMap::new(),
             lost,
+            recovered_at: 0,
             offered: None,
         });
     }

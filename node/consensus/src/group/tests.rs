@@ -61,6 +61,8 @@ struct Table {
     shelves: BTreeMap<Slot, Shelf>,
     applied: BTreeMap<Slot, Vec<Bytes>>,
     unresolved: Vec<(ProposalId, bool)>,
+    /// The next start is a forced recovery.
+    bootstrap: bool,
     events: Vec<(Slot, Event)>,
     now: Now,
 }
@@ -72,6 +74,7 @@ impl Table {
             shelves: BTreeMap::new(),
             applied: BTreeMap::new(),
             unresolved: Vec::new(),
+            bootstrap: false,
             events: Vec::new(),
             now: Now { mono: Mono(1_000_000_000), wall: Wall(0) },
         };
@@ -85,7 +88,8 @@ impl Table {
 
     fn start(&mut self, slot: Slot) {
         let boot = Boot { now: self.now, disk: &self.shelves[&slot], checkpoint: None };
-        self.nodes.insert(slot, Consensus::open(config(slot), boot).expect("the disk is whole"));
+        let config = Config { bootstrap: self.bootstrap, ..config(slot) };
+        self.nodes.insert(slot, Consensus::open(config, boot).expect("the disk is whole"));
         self.applied.insert(slot, Vec::new());
         self.settle();
     }
@@ -295,4 +299,26 @@ fn a_raft_message_survives_its_codec() {
     m.reject_hint = 3;
     let frame = Frame { from: Some(MemberId::first(slot(1))), messages: vec![Message::Raft(Box::new(m))] };
     assert_eq!(Frame::decode(slot(1), &frame.encode()), Ok(frame));
+}
+
+#[test]
+fn after_a_forced_recovery_the_log_alone_says_who_is_left() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_secs(1));
+    table.propose(slot(2), "before");
+    table.pass(Duration::from_secs(1));
+    table.nodes.clear();
+    table.bootstrap = true;
+    table.start(slot(1));
+    while table.nodes[&slot(1)].recovering() {
+        table.pass(Duration::from_millis(5));
+    }
+    // Nothing else was written: the next start has no later entry from which to learn what is committed.
+    table.bootstrap = false;
+    table.nodes.clear();
+    table.start(slot(1));
+    table.pass(Duration::from_secs(1));
+    assert_eq!(table.leader(), slot(1));
+    assert_eq!(table.applied[&slot(1)], ["before"]);
+    assert_eq!(table.nodes[&slot(1)].members().expect("it is one").voters, [MemberId::first(slot(1))]);
 }
