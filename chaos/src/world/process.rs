@@ -45,6 +45,7 @@ impl World {
             cluster: self.cluster,
             nonce: draw::draw(self.plan.seed, draw::stream("nonce"), slot.get().into(), life.into()) | 1,
             bootstrap: false,
+            avoid: None,
             limits: self.limits.clone(),
         };
         let host = &self.hosts[slot.at()];

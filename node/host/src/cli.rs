@@ -13,13 +13,15 @@ use plait_host::inbox::{Control, Doors};
 use plait_host::lines::{Lines, Rotation};
 use plait_host::net::Tcp;
 use plait_host::node::{self, World};
-use plait_host::{aside, dir, sys};
+use plait_host::{aside, dir, ended, sys};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The stack of the thread that watches the life-line.
 const LIFELINE_STACK_BYTES: usize = 64 << 10;
+/// How often a forced recovery is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// One node of a Plait cluster. `plait up` starts three of them.
 #[derive(Parser)]
@@ -165,9 +167,17 @@ fn init(config: &Config) -> Exit {
     }
 }
 
-/// The planted bug of the disk, where the build has any.
-fn no_sync() -> bool {
-    cfg!(feature = "zoo") && std::env::var("PLAIT_ZOO").is_ok_and(|bug| bug == "NoSync")
+/// The planted bug that the environment asks for, where the build has any: `NoSync`, of the disk, is answered with
+/// *yes*; those of the machine are switched on.
+fn release_bug() -> bool {
+    #[cfg(feature = "zoo")]
+    if let Ok(name) = std::env::var("PLAIT_ZOO") {
+        use plait_replica::consensus_zoo::{Bug, set};
+        set(Bug::ALL.iter().copied().find(|bug| bug.name() == name));
+        eprintln!("plait-node: PLAIT_ZOO={name}: this node has a planted bug");
+        return name == "NoSync";
+    }
+    false
 }
 
 fn run(config: Config, lifeline: bool) -> Exit {
@@ -191,7 +201,18 @@ fn run(config: Config, lifeline: bool) -> Exit {
     };
     log_to(&lines, &config.log);
     note_panics(&config, &lines);
-    let exit = run_on(config.clone(), lines.clone(), lifeline);
+    let avoid = match ended::refused(&config.data_dir) {
+        Ok(avoid) => avoid,
+        Err(error) => return dir::unfit(&config.data_dir, &error),
+    };
+    let exit = run_on(Config { avoid, ..config.clone() }, lines.clone(), lifeline);
+    if let Exit::BadEntry { index, .. } = &exit
+        && let Err(error) = ended::note(&config.data_dir, *index)
+    {
+        eprintln!(
+            "plait-node: which entry ended this process can't be noted: {error}; the next start tries it again"
+        );
+    }
     let exit = match exit {
         Exit::Reseed(why) => aside::reseed(&config, why),
         other => other,
@@ -202,10 +223,7 @@ fn run(config: Config, lifeline: bool) -> Exit {
 
 fn run_on(config: Config, lines: Lines, lifeline: bool) -> Exit {
     let (report, done) = Report::new();
-    let mode = Mode { power: config.power, no_sync: no_sync() };
-    if mode.no_sync {
-        eprintln!("plait-node: PLAIT_ZOO=NoSync: what is reported as durable is not");
-    }
+    let mode = Mode { power: config.power, no_sync: release_bug() };
     let files = match FileDisk::open(&config.data_dir, mode, report.clone()) {
         Ok(files) => files,
         Err(error) => return dir::unfit(&config.data_dir, &error),
@@ -264,23 +282,15 @@ async fn watch_signals(doors: Doors) {
     }
 }
 
-/// A forced recovery is over once the lost members are removed and a checkpoint says so: from then on no start
-/// counts them, whatever part of the log it knows to be committed.
+/// A forced recovery is over once no start will count the lost members again.
 async fn end_when_alone(doors: Doors, answer_timeout: Duration) {
-    let account = || plait_host::edge::http::ask(&doors, answer_timeout, Control::Account);
-    let mut generation_before = None;
     loop {
-        match (account().await, generation_before) {
-            (Ok(account), Some(before)) if account.status.checkpoint_generation > before => {
+        match plait_host::edge::http::ask(&doors, answer_timeout, Control::Account).await {
+            Ok(account) if !account.recovering && account.unready().is_none() => {
                 let _ = doors.control.send(Control::Shutdown { why: "the recovery is done".into() }).await;
                 return;
             }
-            (Ok(account), None) if !account.recovering && account.unready().is_none() => {
-                if doors.checkpoint(answer_timeout).await {
-                    generation_before = Some(account.status.checkpoint_generation);
-                }
-            }
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            _ => tokio::time::sleep(LOOK_AGAIN).await,
         }
     }
 }

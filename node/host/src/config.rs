@@ -9,7 +9,7 @@ mod setting;
 pub use knobs::{KNOBS, Knob};
 pub use setting::Setting;
 
-use plait_base::{ClusterId, Slot};
+use plait_base::{ClusterId, Index, Slot};
 use plait_replica::Limits;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,6 +37,8 @@ pub struct Config {
     pub host: Host,
     /// Forced recovery of a lost majority, by `plait-node bootstrap` alone; no key sets it.
     pub bootstrap: bool,
+    /// The entry of the log that ended this process twice ([`crate::ended`]); no key sets it.
+    pub avoid: Option<Index>,
     /// Which keys were set, and by what; the others have their default.
     pub origin: BTreeMap<&'static str, &'static str>,
 }
@@ -146,6 +148,7 @@ impl Default for Config {
             limits: Limits::default(),
             host: Host::default(),
             bootstrap: false,
+            avoid: None,
             origin: BTreeMap::new(),
         }
     }

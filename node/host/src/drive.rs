@@ -89,10 +89,16 @@ impl Drive {
             match catch_unwind(AssertUnwindSafe(|| self.round())) {
                 Ok(None) => self.wait().await,
                 Ok(Some(exit)) => break exit,
-                Err(panic) => break Exit::Bug(panic_text(&*panic)),
+                Err(panic) => {
+                    let why = panic_text(&*panic);
+                    break match self.parts.replica.at_work() {
+                        Some(index) => Exit::BadEntry { index: index.0, why },
+                        None => Exit::Bug(why),
+                    };
+                }
             }
         };
-        if !matches!(exit, Exit::Bug(_)) {
+        if !matches!(exit, Exit::Bug(_) | Exit::BadEntry { .. }) {
             self.parts.files.close();
             self.parts.checkpoints.close();
         }

@@ -19,6 +19,8 @@ pub enum Exit {
     Reseed(String),
     /// A broken invariant: our bug.
     Bug(String),
+    /// A broken invariant at an entry of the log: each start would come to it again.
+    BadEntry { index: u64, why: String },
 }
 
 impl Exit {
@@ -29,7 +31,7 @@ impl Exit {
             Exit::Environment(_) => 5,
             Exit::WrongState(_) => 6,
             Exit::Refused(_) => 7,
-            Exit::Bug(_) => 70,
+            Exit::Bug(_) | Exit::BadEntry { .. } => 70,
             Exit::Reseed(_) => 75,
         }
     }
@@ -45,6 +47,9 @@ impl fmt::Display for Exit {
             | Exit::Refused(why)
             | Exit::Reseed(why) => f.write_str(why),
             Exit::Bug(why) => write!(f, "a defect of Plait: {why}"),
+            Exit::BadEntry { index, why } => {
+                write!(f, "a defect of Plait, at entry {index} of the log: {why}")
+            }
         }
     }
 }

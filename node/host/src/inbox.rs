@@ -92,6 +92,11 @@ impl Account {
         if self.draining {
             return Some("it is stopping".into());
         }
+        if let Some(index) = status.refused_entry {
+            return Some(format!(
+                "entry {index} ended its process twice and is not tried again; see its event `panic`"
+            ));
+        }
         if status.state != plait_replica::State::Synced {
             let leader =
                 status.leader.map_or("no leader is known".to_owned(), |slot| format!("{slot} leads"));

@@ -13,6 +13,7 @@ pub mod dir;
 pub mod disk;
 pub mod drive;
 pub mod edge;
+pub mod ended;
 pub mod events;
 pub mod exit;
 pub mod inbox;

@@ -195,6 +195,7 @@ fn open<N: Net>(config: &Config, world: &World<N>) -> Result<Replica, Exit> {
         cluster: config.cluster,
         nonce: world.nonce,
         bootstrap: config.bootstrap,
+        avoid: config.avoid,
         limits: config.scaled_limits(),
     };
     let boot = Boot { now: world.clock.now(), disk: world.files.stored(), kv: world.checkpoints.stored() };

@@ -1,6 +1,6 @@
 //! All that can happen to a node, and all that it can do, on one page.
 
-use plait_base::{BootEpoch, Bytes, ClusterId, MemberId, Mono, Now, Seqno, Slot, disk, kv};
+use plait_base::{BootEpoch, Bytes, ClusterId, Index, MemberId, Mono, Now, Seqno, Slot, disk, kv};
 pub use plait_consensus::Lane;
 use std::time::Duration;
 
@@ -115,6 +115,9 @@ pub struct Config {
     /// Forced recovery, when the two other slots are lost for ever: this node goes on alone from what it has and
     /// removes the others, who come back empty. What only they had acknowledged is lost.
     pub bootstrap: bool,
+    /// An entry that ended this node's process twice: it is not tried again. The node stays up, takes no part once
+    /// it has come to that entry, refuses its clients and says why (DESIGN law 18).
+    pub avoid: Option<Index>,
     pub limits: Limits,
 }
 
@@ -224,6 +227,8 @@ pub struct Status {
     pub seqno: Seqno,
     /// The hash chain after `seqno`, as sixteen hexadecimal digits.
     pub chain: String,
+    /// The entry that ended this node's process twice, if it has come to it.
+    pub refused_entry: Option<Index>,
     /// Until when this node's lease runs, on its own clock; `None` without a usable one.
     pub lease_until: Option<Mono>,
     pub sessions: usize,

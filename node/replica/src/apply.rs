@@ -79,7 +79,11 @@ impl Replica {
         let mut budget = self.config.limits.step_work_max;
         while budget > 0 {
             if self.applying.is_none() {
+                if self.comes_to_refused_entry() {
+                    return;
+                }
                 let Some(entry) = self.queue.pop_front() else { return };
+                self.at_work = Some(entry.index);
                 self.applying = Some(Applying { entry, at: 0, own: Vec::new() });
             }
             if !self.apply_some(&mut budget) {
@@ -110,6 +114,9 @@ impl Replica {
                     Verdict::decode(&bytes).expect("a recorded verdict was encoded by us")
                 }
                 seen => {
+                    if zoo::on(Bug::ApplyPanics) && applying.entry.index.0.is_multiple_of(16) {
+                        panic!("a planted bug: {} can't be applied", applying.entry.index);
+                    }
                     let Room::Store = proposal.room;
                     let seqno = self.store.applied_unpublished().next();
                     let Some(verdict) = self.store.apply(seqno, id, &proposal.op, budget) else {
@@ -158,6 +165,19 @@ impl Replica {
                 self.resume(id, Ok(verdict));
             }
         }
+        self.at_work = None;
+    }
+
+    /// Whether the next entry is the one that is not to be tried again. From then on this node takes no part: two
+    /// others may well apply it, and what this one would promise beyond it, it could not keep.
+    fn comes_to_refused_entry(&mut self) -> bool {
+        let next = self.queue.front().map(|entry| entry.index);
+        if next.is_some() && next == self.config.avoid {
+            self.refused_entry = next;
+            self.queue.clear();
+            self.event(Event::EntryRefused { index: next.expect("it was looked at") });
+        }
+        self.refused_entry.is_some()
     }
 
     pub(crate) fn stable_seqno(&mut self) -> Seqno {

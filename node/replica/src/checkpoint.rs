@@ -110,7 +110,7 @@ const BATCH_BYTES: usize = 128 << 10;
 
 impl Replica {
     /// Begins a checkpoint when the log has grown, and goes on with the one that is under way.
-    pub(crate) fn tend_checkpoint(&mut self, _now: Now) {
+    pub(crate) fn tend_checkpoint(&mut self) {
         if self.checkpoints.run.is_none() {
             let grown = self.consensus.log_bytes().saturating_sub(self.checkpoints.log_bytes_at_last);
             let due = self.checkpoints.wanted || grown >= self.config.limits.checkpoint_log_bytes;

@@ -85,6 +85,10 @@ pub enum Event {
     Diverged {
         index: Index,
     },
+    /// This node has come to the entry that ended its process twice: it takes no part any more.
+    EntryRefused {
+        index: Index,
+    },
     /// A statement met a defect of Plait; its session was closed, the node goes on.
     StatementPanicked {
         why: String,
@@ -98,7 +102,8 @@ pub enum Event {
 impl Event {
     pub fn class(&self) -> Class {
         match self {
-            Event::Ordered { .. } | Event::Held { .. } => Class::Flow,
+            // Each start meets the log's duplicates again: they are no news.
+            Event::Ordered { .. } | Event::DuplicateAnswered { .. } | Event::Held { .. } => Class::Flow,
             _ => Class::State,
         }
     }
@@ -122,6 +127,7 @@ impl Event {
             Event::SnapshotFailed { .. } => "snapshot_failed",
             Event::ChainDiffers { .. } => "chain_differs",
             Event::Diverged { .. } => "diverged",
+            Event::EntryRefused { .. } => "entry_refused",
             Event::StatementPanicked { .. } => "statement_panicked",
             Event::StateChanged { .. } => "state_changed",
         }
@@ -162,7 +168,7 @@ impl Event {
             Event::ChainDiffers { slot, index } => {
                 vec![("slot", slot.to_string()), ("index", index.to_string())]
             }
-            Event::Diverged { index } => vec![("index", index.to_string())],
+            Event::Diverged { index } | Event::EntryRefused { index } => vec![("index", index.to_string())],
             Event::StatementPanicked { why } => vec![("why", why.clone())],
             Event::StateChanged { state } => vec![("state", (*state).to_owned())],
         }

@@ -9,7 +9,7 @@ use crate::sessions::Sessions;
 use crate::transfer::{Incoming, Prepared};
 use plait_base::{Index, Machine, Mono, Now, Slot, Term, kv};
 use plait_consensus::zoo::{self, Bug};
-use plait_consensus::{Consensus, Effect, Image, Verdicts};
+use plait_consensus::{Consensus, Effect, Image, Strand, Verdicts};
 use plait_store::{Importer, Local, Store};
 use std::collections::VecDeque;
 
@@ -31,6 +31,10 @@ pub struct Replica {
     pub(crate) verdicts: Verdicts,
     pub(crate) queue: VecDeque<Committed>,
     pub(crate) applying: Option<Applying>,
+    /// The entry that is being applied; after a panic, the one that led to it.
+    pub(crate) at_work: Option<Index>,
+    /// See [`Config::avoid`]: this node has come to it.
+    pub(crate) refused_entry: Option<Index>,
     pub(crate) history: History,
     pub(crate) sessions: Sessions,
     pub(crate) checkpoints: Checkpoints,
@@ -122,6 +126,8 @@ impl Replica {
             verdicts,
             queue: VecDeque::new(),
             applying: None,
+            at_work: None,
+            refused_entry: None,
             checkpoints,
             prepared: None,
             incoming: None,
@@ -142,6 +148,7 @@ impl Replica {
         }
         match input {
             Input::Tick => self.tick(now),
+            Input::Recv { .. } if self.refused_entry.is_some() => {}
             Input::Recv { from, lane: _, bytes } => self.consensus.receive(now, from, &bytes),
             Input::Up { .. } => {}
             Input::Down { peer } => self.consensus.peer_down(peer),
@@ -182,11 +189,11 @@ impl Replica {
             self.consult(now);
             self.apply(now);
             self.run_sessions(now);
-            self.tend_checkpoint(now);
+            self.tend_checkpoint();
             self.prepare_snapshot(now);
             self.collect();
             self.consult(now);
-            self.release(now);
+            self.release();
             self.note_state(now);
         }
         self.count();
@@ -205,6 +212,7 @@ impl Replica {
 
     fn hear(&mut self, now: Now, effect: Effect) {
         match effect {
+            Effect::Send { .. } | Effect::Committed { .. } if self.refused_entry.is_some() => {}
             Effect::Send { to, lane, frame } => self.out.push(Output::Send { to, lane, bytes: frame }),
             Effect::Persist(persist) => self.out.push(Output::Persist(persist)),
             Effect::Committed { index, term, group } => {
@@ -213,10 +221,10 @@ impl Replica {
                 }
                 self.queue.push_back(Committed { index, term, group });
             }
-            Effect::Unresolved { id, sent } => self.unresolved(now, id, sent),
+            Effect::Unresolved { id, sent } => self.unresolved(id, sent),
             Effect::PeerApplied { slot, index, chain } => self.compare_chains(slot, index, chain),
             Effect::SnapshotOffered { from, index, term } => self.snapshot_offered(now, from, index, term),
-            Effect::SnapshotInstalled { index } => self.snapshot_installed(now, index),
+            Effect::SnapshotInstalled { index } => self.snapshot_installed(index),
             Effect::SnapshotFetch { from, index, cursor } => self.snapshot_fetch(now, from, index, &cursor),
             Effect::SnapshotChunk { from, index, cursor, chunk } => {
                 self.snapshot_chunk(now, from, index, &cursor, &chunk);
@@ -224,6 +232,22 @@ impl Replica {
             Effect::SnapshotGone { from, index } => self.snapshot_gone(from, index),
             Effect::Reseed { why } => self.stop(Stop::Reseed { why }),
             Effect::Event(event) => self.event(Event::Consensus(event)),
+        }
+    }
+
+    /// The entry that was being applied when the machine panicked, if it was applying one.
+    pub fn at_work(&self) -> Option<Index> {
+        self.at_work
+    }
+
+    /// Whether a read may be served here and now; if not, why.
+    pub(crate) fn may_read(&self, now: Now) -> Result<(), String> {
+        match self.refused_entry {
+            Some(index) => Err(format!(
+                "entry {index} of the log ended this node's process twice and is not tried again; its events (`panic`) \
+                 say how. Start a build that can apply it, or wipe this node while the two others serve"
+            )),
+            None => self.consensus.may_read(now, Strand::Store).map_err(str::to_owned),
         }
     }
 

@@ -109,8 +109,9 @@ impl Replica {
         client.ticket = ticket;
         client.ordered = None;
         let lacking =
-            self.consensus.may_read(now, Strand::Store).is_err() && !client.session.in_transaction();
-        client.again = lacking.then(|| (request.clone(), now.mono + self.config.limits.lease_timeout));
+            !client.session.in_transaction() && self.consensus.may_read(now, Strand::Store).is_err();
+        let again = lacking && self.refused_entry.is_none();
+        client.again = again.then(|| (request.clone(), now.mono + self.config.limits.lease_timeout));
         self.begin(id, request);
     }
 
@@ -133,12 +134,12 @@ impl Replica {
         let mut budget = self.config.limits.step_work_max;
         while budget > 0 {
             let Some(id) = self.sessions.run.pop_front() else { return };
+            let may_read = self.may_read(now);
             let Some(client) = self.sessions.clients.get_mut(&id) else { continue };
             if !matches!(client.doing, Doing::Running) {
                 continue;
             }
             budget -= 1;
-            let may_read = self.consensus.may_read(now, Strand::Store).map_err(str::to_owned);
             let status = || {
                 crate::status::wsrep_rows(
                     &self.config,
@@ -213,7 +214,7 @@ impl Replica {
         }
     }
 
-    pub(crate) fn unresolved(&mut self, _now: Now, id: ProposalId, sent: bool) {
+    pub(crate) fn unresolved(&mut self, id: ProposalId, sent: bool) {
         if sent {
             self.counters.unknown += 1;
             return self.resume(id, Err(Error::Unknown { id }));
@@ -268,7 +269,7 @@ impl Replica {
     }
 
     /// Lets go of the replies whose position is stable now.
-    pub(crate) fn release(&mut self, _now: Now) {
+    pub(crate) fn release(&mut self) {
         if self.sessions.held.is_empty() {
             return;
         }
@@ -283,7 +284,7 @@ impl Replica {
         if self.sessions.awaiting_lease.is_empty() {
             return;
         }
-        let may_read = self.consensus.may_read(now, Strand::Store).is_ok();
+        let may_read = self.may_read(now).is_ok();
         for id in std::mem::take(&mut self.sessions.awaiting_lease) {
             let Some(client) = self.sessions.clients.get_mut(&id) else { continue };
             match std::mem::replace(&mut client.doing, Doing::Nothing) {

@@ -24,8 +24,11 @@ impl Replica {
         if self.consensus.member().is_none() || self.incoming.is_some() {
             return State::Joining;
         }
-        if self.consensus.may_read(now, Strand::Store).is_ok() {
+        if self.may_read(now).is_ok() {
             return State::Synced;
+        }
+        if self.refused_entry.is_some() {
+            return State::Initialized;
         }
         match self.consensus.leader() {
             Some(_) => State::Joined,
@@ -66,6 +69,7 @@ impl Replica {
             seqno: self.store.applied(),
             // In the middle of an entry the store's own chain is already ahead of the published seqno.
             chain: show(self.history.chain()),
+            refused_entry: self.refused_entry,
             lease_until: self.consensus.lease_until(now, Strand::Store),
             sessions: self.sessions.len(),
             proposals: self.consensus.waiting(),
@@ -112,6 +116,7 @@ impl Status {
             ("log_bytes", self.log_bytes.to_string()),
             ("seqno", self.seqno.to_string()),
             ("chain", self.chain.clone()),
+            ("refused_entry", self.refused_entry.map_or("none".to_owned(), |index| index.0.to_string())),
             ("lease", if self.lease_until.is_some() { "usable" } else { "none" }.to_owned()),
             ("sessions", self.sessions.to_string()),
             ("proposals", self.proposals.to_string()),

@@ -2,7 +2,7 @@
 
 use crate::*;
 use plait_base::disk::{self, Disk, File};
-use plait_base::{Bytes, ClusterId, Incarnation, SetHash, Wall, kv};
+use plait_base::{Bytes, ClusterId, Incarnation, Index, SetHash, Wall, kv};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Reply, Step, StepResult, TableDef, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -100,6 +100,7 @@ struct Table {
     events: Vec<(Slot, Event)>,
     tickets: u64,
     bootstrap: bool,
+    avoid: Option<Index>,
     now: Now,
 }
 
@@ -113,6 +114,7 @@ impl Table {
             events: Vec::new(),
             tickets: 0,
             bootstrap: false,
+            avoid: None,
             now: Now { mono: Mono(1_000_000_000), wall: Wall(1_700_000_000_000_000) },
         };
         for slot in Slot::ALL {
@@ -127,8 +129,8 @@ impl Table {
 
     fn start(&mut self, slot: Slot) {
         let limits = Limits { segment_bytes: 1 << 16, chunk_bytes: 400, ..Limits::default() };
-        let config =
-            Config { slot, cluster: CLUSTER, nonce: 5 + self.tickets, bootstrap: self.bootstrap, limits };
+        let (bootstrap, avoid) = (self.bootstrap, self.avoid);
+        let config = Config { slot, cluster: CLUSTER, nonce: 5 + self.tickets, bootstrap, avoid, limits };
         let boot = Boot { now: self.now, disk: &self.shelves[&slot], kv: &self.albums[&slot] };
         self.nodes.insert(slot, Replica::open(config, boot).expect("the disk is whole"));
     }
@@ -366,4 +368,33 @@ fn forced_recovery_goes_on_alone_and_the_others_come_back_empty() {
     assert_eq!(table.read(3, 2), Some(8));
     let voters = table.nodes[&slot(1)].status(table.now).voters;
     assert_eq!(voters.iter().map(|m| m.incarnation.0).collect::<Vec<_>>(), [1, 2, 2]);
+}
+
+#[test]
+fn an_entry_that_ended_the_process_twice_is_not_tried_again() {
+    let mut table = Table::laid();
+    table.create();
+    table.nodes.remove(&slot(3));
+    table.pass(Duration::from_secs(1));
+    table.script(1, vec![put(1, 1)]).expect("nobody else writes");
+    let bad = table.nodes[&slot(1)].status(table.now).applied_index;
+    table.avoid = Some(Index(bad));
+    table.start(slot(3));
+    table.pass(Duration::from_secs(1));
+    let get = Step::Get { table: "t".to_owned(), key: vec![Value::Int(1)], lock: false };
+    match table.script(3, vec![get]) {
+        Err(Error::NotPrimary { why }) => {
+            assert!(why.contains(&format!("entry {bad} ")) && why.contains("Start a build"), "{why}");
+        }
+        other => panic!("a node that can't apply the order answered {other:?}"),
+    }
+    let status = table.nodes[&slot(3)].status(table.now);
+    assert_eq!((status.refused_entry, status.applied_index), (Some(Index(bad)), bad - 1));
+    assert_eq!(status.state, State::Initialized);
+    table.script(2, vec![put(2, 2)]).expect("the two others go on");
+    // A build that can apply it has no entry to avoid.
+    table.avoid = None;
+    table.start(slot(3));
+    table.pass(Duration::from_secs(2));
+    assert_eq!((table.read(3, 1), table.read(3, 2)), (Some(1), Some(2)));
 }

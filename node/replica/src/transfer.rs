@@ -231,7 +231,7 @@ impl Replica {
     }
 
     /// The snapshot is in the log's place: its state becomes this node's.
-    pub(crate) fn snapshot_installed(&mut self, _now: Now, index: Index) {
+    pub(crate) fn snapshot_installed(&mut self, index: Index) {
         let ready = self.incoming.take_if(|i| i.index == index).and_then(|i| i.ready);
         let Some((head, store)) = ready else {
             return self.stop(Stop::Reseed {
