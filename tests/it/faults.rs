@@ -1,4 +1,4 @@
-//! A minority refuses; a majority goes on; and no read is stale.
+//! A minority refuses; a majority goes on; no read is stale; and what no node can apply is named, not lost.
 
 use plait_tests::cluster::Cluster;
 use plait_tests::sql::{Answer, Session};
@@ -82,5 +82,71 @@ fn no_read_is_stale() {
         let seen = sessions[reader].rows("SELECT v FROM t WHERE id = 1");
         assert_eq!(seen, [round.to_string()], "written on n{}, read on n{}", writer + 1, reader + 1);
     }
+    cluster.down();
+}
+
+/// A defect of the machine: one entry of the log ends the process that applies it. Each node tries it twice, then
+/// stays up, serves nothing and names the entry; a build that can apply it goes on from there.
+#[test]
+fn an_entry_that_no_node_can_apply_is_named_and_nothing_is_lost() {
+    if !need::program("mariadb") {
+        return;
+    }
+    let mut cluster = Cluster::new("bad-entry");
+    cluster.plant("ApplyPanics");
+    cluster.start();
+    let log = std::fs::read_to_string(cluster.dir().join("logs/n1.log")).unwrap_or_default();
+    if !need::met("zoo", log.contains("PLAIT_ZOO=ApplyPanics"), "is not built into plait-node (feature zoo)")
+    {
+        return;
+    }
+    let mut session = Session::open(&cluster, 2);
+    eventually(&mut session, "CREATE TABLE t (id INT PRIMARY KEY)");
+    let acknowledged =
+        (0..500).take_while(|id| session.run(&format!("INSERT INTO t VALUES ({id})")).is_ok()).count();
+    assert!(acknowledged < 500, "no entry ended n2");
+
+    let account = |node: usize| cluster.status()["nodes"][node - 1].clone();
+    for node in [1, 2, 3] {
+        let name = format!("n{node}");
+        wait::until("the node has ended twice", SOON, || {
+            let ends =
+                std::fs::read_to_string(cluster.dir().join(&name).join("ended-by")).unwrap_or_default();
+            let runs = account(node)["process"] == "running";
+            if ends.lines().count() == 2 && !runs {
+                return Ok(());
+            }
+            if !runs {
+                cluster.plait(&["start", &name, "--no-wait"]).ok();
+            }
+            Err(format!("{ends:?}: {}", account(node)))
+        });
+    }
+    for node in [1, 2, 3] {
+        cluster.plait(&["start", &format!("n{node}"), "--no-wait"]).ok();
+    }
+    cluster.note();
+    for node in [1, 2, 3] {
+        wait::until("the node names the entry", SOON, || {
+            let account = account(node);
+            let why = account["account"]["unready_because"].as_str().unwrap_or_default();
+            if why.contains("ended its process twice") { Ok(()) } else { Err(account.to_string()) }
+        });
+        assert_eq!(account(node)["process"], "running", "it stays up");
+        let answer = Session::open(&cluster, node as u8).run("SELECT COUNT(*) FROM t");
+        assert_eq!(answer.error(), Some(1047), "{answer:?}");
+    }
+
+    // A build that can apply it.
+    cluster.down();
+    cluster.heal_build();
+    cluster.start();
+    cluster.whole();
+    let mut session = Session::open(&cluster, 3);
+    let there: usize = session.rows("SELECT COUNT(*) FROM t")[0].parse().expect("a number");
+    assert!(
+        (acknowledged..=acknowledged + 1).contains(&there),
+        "{there} rows of {acknowledged} acknowledged"
+    );
     cluster.down();
 }

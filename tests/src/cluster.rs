@@ -156,6 +156,14 @@ impl Cluster {
         self.bug = Some(bug);
     }
 
+    /// The nodes have no planted bug from their next start on, and are taken for another build.
+    pub fn heal_build(&mut self) {
+        self.bug = None;
+        for node in ["n1", "n2", "n3"] {
+            let _ = std::fs::remove_file(self.dir().join(node).join("ended-by"));
+        }
+    }
+
     pub fn start(&self) -> Value {
         let base = self.base.to_string();
         let card = self.plait(&["up", "--json", "--port-base", &base]).ok().json();
