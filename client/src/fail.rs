@@ -61,6 +61,18 @@ impl Fail {
         Fail::new(Code::TimedOut, what, why)
     }
 
+    /// A node ended with this code of its own, where it has one: the command's code is the same.
+    pub fn of_node(code: Option<i32>, what: impl Into<String>, why: impl Into<String>) -> Fail {
+        let code = match code {
+            Some(2) => Code::Usage,
+            Some(5) => Code::Unfit,
+            Some(7) => Code::Unsafe,
+            Some(70) => Code::Bug,
+            _ => Code::WrongState,
+        };
+        Fail::new(code, what, why)
+    }
+
     pub fn bug(what: impl Into<String>, why: impl fmt::Display) -> Fail {
         Fail::new(Code::Bug, what, why.to_string())
             .next("this is a defect of Plait: please report it with the output of `plait doctor --json`")

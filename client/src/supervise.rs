@@ -46,6 +46,7 @@ struct Node {
     epoch: Option<u64>,
     since: u64,
     exit: Option<String>,
+    exit_code: Option<i32>,
     /// What the next end of the process was meant to be.
     intent: Option<NodeState>,
     /// Counts starts, so that a task of an earlier one knows that it is late.
@@ -65,6 +66,7 @@ impl Node {
             epoch: None,
             since: now(),
             exit: None,
+            exit_code: None,
             intent: None,
             starts: 0,
             reseeded: false,
@@ -143,6 +145,7 @@ impl Supervisor {
                 pid: node.process.as_ref().map(|process| process.pid),
                 since: node.since,
                 exit: node.exit.clone(),
+                exit_code: node.exit_code,
                 epoch: node.epoch,
                 starts: node.starts,
                 pending_rules: links::pending(&state, slot).len(),

@@ -1,6 +1,7 @@
 //! End-to-end tests: what can only be seen from outside. Safety is asserted here; speed is measured by
 //! `plait bench`.
 
+mod disks;
 mod durability;
 mod faults;
 mod hostile;

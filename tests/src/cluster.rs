@@ -129,6 +129,8 @@ pub struct Cluster {
     pub base: u16,
     /// A bug of the zoo that the nodes are to have.
     bug: Option<&'static str>,
+    /// Keys of the nodes' configuration, as variables of the environment.
+    keys: Vec<(String, String)>,
     seen: Mutex<Vec<Process>>,
     _one: MutexGuard<'static, ()>,
 }
@@ -141,7 +143,14 @@ impl Cluster {
         let home = std::env::temp_dir().join(format!("plait-{}-{test}", std::process::id()));
         let _ = std::fs::remove_dir_all(&home);
         std::fs::create_dir_all(&home).expect("a temporary directory");
-        Cluster { home, base: free_block(), bug: None, seen: Mutex::new(Vec::new()), _one: one }
+        Cluster {
+            home,
+            base: free_block(),
+            bug: None,
+            keys: Vec::new(),
+            seen: Mutex::new(Vec::new()),
+            _one: one,
+        }
     }
 
     /// Three nodes that serve.
@@ -149,6 +158,12 @@ impl Cluster {
         let cluster = Cluster::new(test);
         cluster.start();
         cluster
+    }
+
+    /// The nodes have this value of a key (as in `limits.lease`) from the next `up` on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let name = format!("PLAIT_{}", key.replace('.', "_").to_uppercase());
+        self.keys.push((name, value.to_owned()));
     }
 
     /// The nodes have this planted bug from their next start on, if they were built with any.
@@ -177,6 +192,7 @@ impl Cluster {
         command.args(words).args(["--name", "t"]).env("PLAIT_HOME", &self.home).env("NO_COLOR", "1");
         command.env_remove("PLAIT_PORT_BASE").env_remove("PLAIT_NAME").env_remove("PLAIT_ZOO");
         command.envs(self.bug.map(|bug| ("PLAIT_ZOO", bug)));
+        command.envs(self.keys.iter().map(|(name, value)| (name, value)));
         command
     }
 

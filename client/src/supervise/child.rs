@@ -103,6 +103,7 @@ impl Supervisor {
         let (epoch, code) = {
             let node = &mut self.write().nodes[slot.at()];
             let code = status.as_ref().ok().and_then(ExitStatus::code);
+            node.exit_code = code;
             node.exit = Some(status.map_or_else(|e| e.to_string(), |status| describe(&status)));
             node.state = node.intent.take().unwrap_or(NodeState::Crashed);
             node.since = now();

@@ -124,6 +124,8 @@ pub struct NodeView {
     pub since: u64,
     /// How its last process ended.
     pub exit: Option<String>,
+    /// `None`, too, when a signal ended it.
+    pub exit_code: Option<i32>,
     pub epoch: Option<u64>,
     /// How often the supervisor has started it.
     pub starts: u64,

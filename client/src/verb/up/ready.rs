@@ -61,7 +61,8 @@ pub async fn node(ctx: &Ctx, block: Block, slot: Slot, deadline: Instant, waitin
         let tail = || format!("the last lines of {}:\n{}", log.display(), logs::tail(&log, LOG_LINES));
         if !seen.state.up() {
             let exit = seen.exit.as_deref().unwrap_or("it was not started");
-            return Err(Fail::state(
+            return Err(Fail::of_node(
+                seen.exit_code,
                 format!("{slot} ended before it was ready"),
                 format!("{exit}\n{}", tail()),
             )
