@@ -1,9 +1,10 @@
 //! Bad input: a clear refusal, the others unharmed, nothing acknowledged lost.
 
-use plait_tests::cluster::Cluster;
+use plait_tests::cluster::{Cluster, binary};
 use plait_tests::wait;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Sends these bytes and reads until the node closes or says no more.
@@ -76,6 +77,38 @@ fn a_wrong_key_in_the_configuration_is_refused_with_the_right_one() {
     cluster.plait(&["config", "check"]).refused(2);
     std::fs::write(&path, text).expect("written");
     cluster.start();
+    cluster.whole();
+    cluster.down();
+}
+
+/// A node of another cluster at the place of n3 is refused by both sides, and neither learns anything from the other.
+#[test]
+fn a_node_of_another_cluster_is_refused() {
+    let cluster = Cluster::up("stranger");
+    cluster.plait(&["kill", "n3"]).ok();
+    let mut stranger = Command::new(binary("plait-node"))
+        .arg("--config")
+        .arg(cluster.dir().join("run/n3.toml"))
+        .args(["--set", "cluster=11111111-2222-3333-4444-555555555555", "--set"])
+        .arg(format!("data_dir={}", cluster.home.join("stranger").display()))
+        .args(["--lifeline"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(stranger.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let said = lines.find(|line| line.contains("refused: cluster 11111111-2222-3333-4444-555555555555"));
+    assert!(said.is_some_and(|line| line.contains("correct `peers` or `cluster`")), "it is told why");
+    assert_eq!(cluster.status()["available"], true, "the two others serve");
+    drop(stranger.stdin.take());
+    // Its pipe is drained to the end, so that it can end.
+    lines.for_each(drop);
+    let status = stranger.wait().expect("our own child");
+    assert_eq!(status.code(), Some(0), "it ends in order with its life-line");
+    let log = std::fs::read_to_string(cluster.dir().join("logs/n1.log")).expect("its log");
+    assert!(log.contains("cluster 11111111-2222-3333-4444-555555555555 was named"), "n1 says who called");
+    cluster.plait(&["start", "n3"]).ok();
+    cluster.note();
     cluster.whole();
     cluster.down();
 }
