@@ -2,7 +2,7 @@
 
 use super::*;
 use plait_base::{BootEpoch, Mono, Outcome, Seqno, Slot};
-use plait_replica::{Counters, State};
+use plait_replica::{Counters, Reads, State};
 
 fn look(slot: u8, change: impl Fn(&mut Look)) -> Look {
     let status = Status {
@@ -21,6 +21,8 @@ fn look(slot: u8, change: impl Fn(&mut Look)) -> Look {
         log_bytes: 0,
         seqno: Seqno(5),
         chain: "00000000000000aa".to_owned(),
+        refused_entry: None,
+        reads: Reads::Lease,
         lease_until: None,
         sessions: 0,
         proposals: 0,

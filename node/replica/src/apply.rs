@@ -171,11 +171,12 @@ impl Replica {
     /// Whether the next entry is the one that is not to be tried again. From then on this node takes no part: two
     /// others may well apply it, and what this one would promise beyond it, it could not keep.
     fn comes_to_refused_entry(&mut self) -> bool {
-        let next = self.queue.front().map(|entry| entry.index);
-        if next.is_some() && next == self.config.avoid {
-            self.refused_entry = next;
+        if let Some(index) = self.config.avoid
+            && self.queue.front().is_some_and(|next| next.index == index)
+        {
+            self.refused_entry = Some(index);
             self.queue.clear();
-            self.event(Event::EntryRefused { index: next.expect("it was looked at") });
+            self.event(Event::EntryRefused { index });
         }
         self.refused_entry.is_some()
     }

@@ -1,8 +1,8 @@
 //! One whole node as one machine: wires the rooms, decides who hears what.
 //!
-//! The way of one statement: a client's request wakes its session ([`sessions`]); the session reads rows under the
+//! The way of one statement: a client's request wakes its session (`sessions`); the session reads rows under the
 //! lease and, at commit, wants a write-set ordered; [`plait_consensus`] brings it back on every node at the same
-//! place of the log; [`apply`] hands it its seqno and the store certifies it; the reply waits until the position
+//! place of the log; `apply` hands it its seqno and the store certifies it; the reply waits until the position
 //! is stable and leaves.
 //!
 //! Order at each step: leases and consensus first, then apply, then sessions, each within a budget, so that no
