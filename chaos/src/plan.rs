@@ -32,6 +32,9 @@ pub struct Plan {
     /// One for each slot.
     pub clocks: [ClockPlan; 3],
     pub limits: LimitsPlan,
+    /// The slots that serve reads by the read index; the others have leases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub index_reads: Vec<u8>,
     /// How long a node takes for one step, at least; at most twice that.
     #[serde(default = "step_us")]
     pub step_us: u64,

@@ -41,6 +41,17 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             wall_us: d.between(0, 4_000_000) as i64 - 2_000_000,
         }
     };
+    // A stream of its own: it moves no other draw.
+    let mut r = Draws::new(seed, "plan.reads", 0);
+    let index_reads = match r.below(10) {
+        0 => vec![1, 2, 3],
+        1 => vec![r.between(1, 3) as u8],
+        2 => {
+            let lease = r.between(1, 3) as u8;
+            (1..=3).filter(|slot| *slot != lease).collect()
+        }
+        _ => Vec::new(),
+    };
     Some(Plan {
         schema: SCHEMA.to_owned(),
         seed,
@@ -60,6 +71,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             kv_us: *d.pick(&[300, 5000]),
         },
         clocks: [clock(1), clock(2), clock(3)],
+        index_reads,
         limits: LimitsPlan {
             lease_ms: 300,
             lease_lag_max: *d.pick(&[8192, 64]),

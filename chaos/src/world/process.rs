@@ -6,7 +6,7 @@ use super::{Happening, MS, World};
 use crate::zoo::WorldBug;
 use plait_base::disk::File;
 use plait_base::{BootEpoch, Incarnation, Mono, Slot, draw, kv};
-use plait_replica::{Boot, Config, Input, OpenError, Replica, Stop};
+use plait_replica::{Boot, Config, Input, OpenError, Reads, Replica, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a process ends.
@@ -46,6 +46,7 @@ impl World {
             nonce: draw::draw(self.plan.seed, draw::stream("nonce"), slot.get().into(), life.into()) | 1,
             bootstrap: false,
             avoid: None,
+            reads: if self.plan.index_reads.contains(&slot.get()) { Reads::Index } else { Reads::Lease },
             limits: self.limits.clone(),
         };
         let host = &self.hosts[slot.at()];

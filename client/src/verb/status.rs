@@ -163,10 +163,14 @@ impl Picture {
                 (true, true) => "leader",
                 (true, false) => "follower",
             };
+            let read = account.text("read");
             let lease = if account.lease() {
                 "held"
             } else if account.answered() {
-                "none"
+                match read.as_deref() {
+                    Some(read @ ("index" | "local")) => read,
+                    _ => "none",
+                }
             } else {
                 "-"
             };
@@ -186,7 +190,7 @@ impl Picture {
                 },
                 get("seqno"),
                 self.chain_word(account).into(),
-                lease.into(),
+                lease.to_owned(),
                 self.lag(account).map_or_else(|| "-".into(), |lag| lag.to_string()),
                 self.pss_bytes[account.slot.at()].map_or_else(|| "-".into(), say::bytes),
             ]);

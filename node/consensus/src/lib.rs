@@ -33,7 +33,7 @@ pub mod zoo;
 
 pub use event::Event;
 pub use frame::{Frame, Lane};
-pub use group::{Boot, Config, Consensus, Effect, Image, OpenError, identity};
+pub use group::{Boot, Config, Consensus, Effect, Image, OpenError, Reads, identity};
 pub use lease::Strand;
 pub use members::Members;
 pub use message::Message;

@@ -67,6 +67,8 @@ bugs! {
     VoteForgotten,
     /// The log is cut at the newest checkpoint, not at the older one.
     CutAtNewest,
+    /// A read by the read index is served before what it asks for is applied.
+    IndexNotAwaited,
     /// Every sixteenth entry ends the process that applies it.
     ApplyPanics,
 }

@@ -10,7 +10,7 @@ pub use knobs::{KNOBS, Knob};
 pub use setting::Setting;
 
 use plait_base::{ClusterId, Index, Slot};
-use plait_replica::Limits;
+use plait_replica::{Limits, Reads};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Config {
     /// Where each slot's gRPC port is, this node's own included.
     pub peers: [String; 3],
     pub sql: Sql,
+    /// How this node serves reads.
+    pub reads: Reads,
     pub limits: Limits,
     pub host: Host,
     /// Forced recovery of a lost majority, by `plait-node bootstrap` alone; no key sets it.
@@ -145,6 +147,7 @@ impl Default for Config {
                 database: "shop".to_owned(),
                 users: BTreeMap::from([("plait".into(), "plait".into())]),
             },
+            reads: Reads::default(),
             limits: Limits::default(),
             host: Host::default(),
             bootstrap: false,

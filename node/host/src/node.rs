@@ -196,6 +196,7 @@ fn open<N: Net>(config: &Config, world: &World<N>) -> Result<Replica, Exit> {
         nonce: world.nonce,
         bootstrap: config.bootstrap,
         avoid: config.avoid,
+        reads: config.reads,
         limits: config.scaled_limits(),
     };
     let boot = Boot { now: world.clock.now(), disk: world.files.stored(), kv: world.checkpoints.stored() };

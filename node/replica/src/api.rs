@@ -1,7 +1,7 @@
 //! All that can happen to a node, and all that it can do, on one page.
 
 use plait_base::{BootEpoch, Bytes, ClusterId, Index, MemberId, Mono, Now, Seqno, Slot, disk, kv};
-pub use plait_consensus::Lane;
+pub use plait_consensus::{Lane, Reads};
 use std::time::Duration;
 
 /// Names one request until it is answered. The world chooses it and gets it back in the reply.
@@ -118,6 +118,8 @@ pub struct Config {
     /// An entry that ended this node's process twice: it is not tried again. The node stays up, takes no part once
     /// it has come to that entry, refuses its clients and says why (DESIGN law 18).
     pub avoid: Option<Index>,
+    /// How this node serves reads.
+    pub reads: Reads,
     pub limits: Limits,
 }
 
@@ -141,7 +143,7 @@ pub struct Limits {
     pub commit_timeout: Duration,
     /// How long a reply may wait for the stable position. Default 5 s.
     pub stable_timeout: Duration,
-    /// How long a request waits for a lease (an election, say) before it is refused. Default 2 s.
+    /// How long a request waits for a lease or a read index (an election, say) before it is refused. Default 2 s.
     pub lease_timeout: Duration,
     /// Proposals of this node that wait for a verdict. Default 4,096.
     pub proposals_max: usize,
@@ -229,6 +231,7 @@ pub struct Status {
     pub chain: String,
     /// The entry that ended this node's process twice, if it has come to it.
     pub refused_entry: Option<Index>,
+    pub reads: Reads,
     /// Until when this node's lease runs, on its own clock; `None` without a usable one.
     pub lease_until: Option<Mono>,
     pub sessions: usize,
@@ -286,6 +289,7 @@ impl Config {
                 drift_per_mille: limits.clock_drift_per_mille,
                 lag_max: limits.lease_lag_max,
             },
+            reads: self.reads,
             commit_timeout: limits.commit_timeout,
             proposals_max: limits.proposals_max,
             entry_bytes_max: limits.entry_bytes_max,

@@ -222,6 +222,7 @@ impl Replica {
                 self.queue.push_back(Committed { index, term, group });
             }
             Effect::Unresolved { id, sent } => self.unresolved(id, sent),
+            Effect::ReadIndex { round, index } => self.read_index_known(round, index),
             Effect::PeerApplied { slot, index, chain } => self.compare_chains(slot, index, chain),
             Effect::SnapshotOffered { from, index, term } => self.snapshot_offered(now, from, index, term),
             Effect::SnapshotInstalled { index } => self.snapshot_installed(index),

@@ -6,9 +6,9 @@
 use crate::api::{Output, SessionId, Ticket};
 use crate::event::Event;
 use crate::node::Replica;
-use plait_base::{Bytes, Mono, Now, ProposalId, Room, Seqno};
+use plait_base::{Bytes, Index, Mono, Now, ProposalId, Room, Seqno};
 use plait_consensus::zoo::{self, Bug};
-use plait_consensus::{Refusal, Strand};
+use plait_consensus::{Reads, Refusal, Strand};
 use plait_store::{Context, Error, Progress, Reply, Request, Session, Verdict};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +21,13 @@ enum Doing {
     Ordering,
     /// Refused for want of a lease; starts anew when there is one, until the deadline.
     AwaitingLease(Request, Mono),
+    /// Waits for the read index of this round, then to have applied as much; starts then, or at the deadline.
+    AwaitingIndex {
+        request: Request,
+        round: u64,
+        index: Option<Index>,
+        deadline: Mono,
+    },
     Held,
 }
 
@@ -30,6 +37,8 @@ struct Client {
     doing: Doing,
     /// The request, kept while a lease is lacking, so that it can start anew.
     again: Option<(Request, Mono)>,
+    /// A read index was got for the request under way, and everything up to it is applied.
+    caught_up: bool,
     /// The last proposal of the request under way.
     ordered: Option<ProposalId>,
 }
@@ -51,8 +60,12 @@ pub(crate) struct Sessions {
     ordering: BTreeMap<u64, SessionId>,
     held: BTreeMap<(Seqno, Ticket), Hold>,
     awaiting_lease: Vec<SessionId>,
+    awaiting_index: Vec<SessionId>,
     max: usize,
 }
+
+/// Why a read is refused where reads go by the read index.
+const NO_INDEX: &str = "no leader with a majority said in time how far the order is (read = index)";
 
 impl Sessions {
     pub fn new(max: usize) -> Sessions {
@@ -62,6 +75,7 @@ impl Sessions {
             ordering: BTreeMap::new(),
             held: BTreeMap::new(),
             awaiting_lease: Vec::new(),
+            awaiting_index: Vec::new(),
             max,
         }
     }
@@ -73,6 +87,7 @@ impl Sessions {
     pub fn close(&mut self, id: SessionId) {
         self.clients.remove(&id);
         self.awaiting_lease.retain(|other| *other != id);
+        self.awaiting_index.retain(|other| *other != id);
     }
 
     /// The oldest snapshot that any session holds.
@@ -99,6 +114,7 @@ impl Replica {
             ticket,
             doing: Doing::Nothing,
             again: None,
+            caught_up: false,
             ordered: None,
         });
         if !matches!(client.doing, Doing::Nothing) {
@@ -108,10 +124,20 @@ impl Replica {
         }
         client.ticket = ticket;
         client.ordered = None;
+        client.caught_up = false;
+        let deadline = now.mono + self.config.limits.lease_timeout;
+        if self.config.reads == Reads::Index
+            && self.refused_entry.is_none()
+            && let Some(round) = self.consensus.ask_read_index()
+        {
+            client.doing = Doing::AwaitingIndex { request, round, index: None, deadline };
+            self.sessions.awaiting_index.push(id);
+            return;
+        }
         let lacking =
             !client.session.in_transaction() && self.consensus.may_read(now, Strand::Store).is_err();
         let again = lacking && self.refused_entry.is_none();
-        client.again = again.then(|| (request.clone(), now.mono + self.config.limits.lease_timeout));
+        client.again = again.then(|| (request.clone(), deadline));
         self.begin(id, request);
     }
 
@@ -131,15 +157,19 @@ impl Replica {
     /// Runs sessions in turn until each waits for something or the budget is spent.
     pub(crate) fn run_sessions(&mut self, now: Now) {
         self.try_leases_again(now);
+        self.try_indexes_again(now);
         let mut budget = self.config.limits.step_work_max;
         while budget > 0 {
             let Some(id) = self.sessions.run.pop_front() else { return };
-            let may_read = self.may_read(now);
+            let mut may_read = self.may_read(now);
             let Some(client) = self.sessions.clients.get_mut(&id) else { continue };
             if !matches!(client.doing, Doing::Running) {
                 continue;
             }
             budget -= 1;
+            if self.config.reads == Reads::Index && self.refused_entry.is_none() {
+                may_read = if client.caught_up { Ok(()) } else { Err(NO_INDEX.to_owned()) };
+            }
             let status = || {
                 crate::status::wsrep_rows(
                     &self.config,
@@ -299,6 +329,36 @@ impl Replica {
         }
     }
 
+    pub(crate) fn read_index_known(&mut self, round: u64, read_index: Index) {
+        for id in &self.sessions.awaiting_index {
+            if let Some(Client { doing: Doing::AwaitingIndex { round: asked, index, .. }, .. }) =
+                self.sessions.clients.get_mut(id)
+                && *asked <= round
+            {
+                index.get_or_insert(read_index);
+            }
+        }
+    }
+
+    fn try_indexes_again(&mut self, now: Now) {
+        if self.sessions.awaiting_index.is_empty() {
+            return;
+        }
+        let applied = self.consensus.applied_index();
+        for id in std::mem::take(&mut self.sessions.awaiting_index) {
+            let Some(client) = self.sessions.clients.get_mut(&id) else { continue };
+            let Doing::AwaitingIndex { index, deadline, .. } = &client.doing else { continue };
+            client.caught_up = index.is_some_and(|i| i <= applied || zoo::on(Bug::IndexNotAwaited));
+            if !client.caught_up && now.mono < *deadline {
+                self.sessions.awaiting_index.push(id);
+            } else if let Doing::AwaitingIndex { request, .. } =
+                std::mem::replace(&mut client.doing, Doing::Nothing)
+            {
+                self.begin(id, request);
+            }
+        }
+    }
+
     /// Held replies whose stable position did not come in time.
     pub(crate) fn expire_sessions(&mut self, now: Now) {
         let late: Vec<_> = self
@@ -331,6 +391,7 @@ impl Replica {
         self.sessions.ordering.clear();
         self.sessions.run.clear();
         self.sessions.awaiting_lease.clear();
+        self.sessions.awaiting_index.clear();
         for session in ids {
             let client = self.sessions.clients.remove(&session).expect("it was found a moment ago");
             if !matches!(client.doing, Doing::Nothing) {

@@ -70,6 +70,7 @@ impl Replica {
             // In the middle of an entry the store's own chain is already ahead of the published seqno.
             chain: show(self.history.chain()),
             refused_entry: self.refused_entry,
+            reads: self.config.reads,
             lease_until: self.consensus.lease_until(now, Strand::Store),
             sessions: self.sessions.len(),
             proposals: self.consensus.waiting(),
@@ -117,6 +118,7 @@ impl Status {
             ("seqno", self.seqno.to_string()),
             ("chain", self.chain.clone()),
             ("refused_entry", self.refused_entry.map_or("none".to_owned(), |index| index.0.to_string())),
+            ("read", self.reads.word().to_owned()),
             ("lease", if self.lease_until.is_some() { "usable" } else { "none" }.to_owned()),
             ("sessions", self.sessions.to_string()),
             ("proposals", self.proposals.to_string()),

@@ -101,11 +101,18 @@ struct Table {
     tickets: u64,
     bootstrap: bool,
     avoid: Option<Index>,
+    reads: Reads,
+    /// Nothing reaches this node.
+    cut: Option<Slot>,
     now: Now,
 }
 
 impl Table {
     fn laid() -> Table {
+        Table::that_reads(Reads::Lease)
+    }
+
+    fn that_reads(reads: Reads) -> Table {
         let mut table = Table {
             nodes: BTreeMap::new(),
             shelves: BTreeMap::new(),
@@ -115,6 +122,8 @@ impl Table {
             tickets: 0,
             bootstrap: false,
             avoid: None,
+            reads,
+            cut: None,
             now: Now { mono: Mono(1_000_000_000), wall: Wall(1_700_000_000_000_000) },
         };
         for slot in Slot::ALL {
@@ -129,8 +138,9 @@ impl Table {
 
     fn start(&mut self, slot: Slot) {
         let limits = Limits { segment_bytes: 1 << 16, chunk_bytes: 400, ..Limits::default() };
-        let (bootstrap, avoid) = (self.bootstrap, self.avoid);
-        let config = Config { slot, cluster: CLUSTER, nonce: 5 + self.tickets, bootstrap, avoid, limits };
+        let (bootstrap, avoid, reads) = (self.bootstrap, self.avoid, self.reads);
+        let config =
+            Config { slot, cluster: CLUSTER, nonce: 5 + self.tickets, bootstrap, avoid, reads, limits };
         let boot = Boot { now: self.now, disk: &self.shelves[&slot], kv: &self.albums[&slot] };
         self.nodes.insert(slot, Replica::open(config, boot).expect("the disk is whole"));
     }
@@ -157,7 +167,7 @@ impl Table {
         let node = self.nodes.get_mut(&slot).expect("it spoke a moment ago");
         match output {
             Output::Send { to, lane, bytes } => {
-                if let Some(peer) = self.nodes.get_mut(&to) {
+                if let Some(peer) = self.nodes.get_mut(&to).filter(|_| self.cut != Some(to)) {
                     peer.take(self.now, Input::Recv { from: slot, lane, bytes });
                 }
             }
@@ -204,6 +214,10 @@ impl Table {
 
     fn script(&mut self, node: u8, steps: Vec<Step>) -> Result<Reply, Error> {
         self.ask(node, 1, plait_store::Request::Script { isolation: Isolation::RepeatableRead, steps })
+    }
+
+    fn leader(&self) -> Slot {
+        self.nodes.values().find_map(|n| n.status(self.now).leader).expect("somebody leads")
     }
 
     fn create(&mut self) {
@@ -397,4 +411,54 @@ fn an_entry_that_ended_the_process_twice_is_not_tried_again() {
     table.start(slot(3));
     table.pass(Duration::from_secs(2));
     assert_eq!((table.read(3, 1), table.read(3, 2)), (Some(1), Some(2)));
+}
+
+#[test]
+fn by_the_read_index_no_read_is_old_and_no_write_waits_for_a_silent_node() {
+    let mut table = Table::that_reads(Reads::Index);
+    table.create();
+    // What a lease that a new leader has to reckon with would hold up is over.
+    table.pass(Duration::from_secs(1));
+    for round in 0..9 {
+        let (writer, reader) = (round % 3 + 1, (round + 1) % 3 + 1);
+        table.script(writer as u8, vec![put(1, round)]).expect("nobody else writes");
+        assert_eq!(table.read(reader as u8, 1), Some(round));
+    }
+    let follower = slot(1).others().find(|s| *s != table.leader()).expect("two of three follow");
+    let writer = Slot::ALL.into_iter().find(|s| *s != follower).expect("there are two more").get();
+    table.cut = Some(follower);
+    let before = table.now;
+    table.script(writer, vec![put(1, 99)]).expect("a majority is there");
+    assert_eq!(table.now, before, "it was answered at once");
+    let get = Step::Get { table: "t".to_owned(), key: vec![Value::Int(1)], lock: false };
+    match table.script(follower.get(), vec![get]) {
+        Err(Error::NotPrimary { why }) => assert!(why.contains("how far the order is"), "{why}"),
+        other => panic!("a node that hears nobody answered {other:?}"),
+    }
+    table.cut = None;
+    table.pass(Duration::from_secs(2));
+    assert_eq!(table.read(follower.get(), 1), Some(99));
+}
+
+#[test]
+fn a_local_read_may_be_old_and_a_node_without_a_leader_serves_none() {
+    let mut table = Table::that_reads(Reads::Local);
+    table.create();
+    table.pass(Duration::from_secs(1));
+    table.script(1, vec![put(1, 1)]).expect("nobody else writes");
+    table.pass(Duration::from_secs(1));
+    let follower = slot(1).others().find(|s| *s != table.leader()).expect("two of three follow");
+    let writer = Slot::ALL.into_iter().find(|s| *s != follower).expect("there are two more").get();
+    table.cut = Some(follower);
+    table.script(writer, vec![put(1, 2)]).expect("a majority is there");
+    assert_eq!(table.read(follower.get(), 1), Some(1), "it has not heard of the write");
+    table.pass(Duration::from_secs(2));
+    let get = Step::Get { table: "t".to_owned(), key: vec![Value::Int(1)], lock: false };
+    match table.script(follower.get(), vec![get]) {
+        Err(Error::NotPrimary { why }) => assert!(why.contains("no leader"), "{why}"),
+        other => panic!("a node without a leader answered {other:?}"),
+    }
+    table.cut = None;
+    table.pass(Duration::from_secs(2));
+    assert_eq!(table.read(follower.get(), 1), Some(2));
 }

@@ -1,6 +1,6 @@
 //! The lease at work: asks, rounds, grants, reports, and the stable index.
 
-use super::{Consensus, Effect};
+use super::{Consensus, Effect, Reads};
 use crate::event::Event;
 use crate::frame::Lane;
 use crate::lease::{Ask, Grants, Strand};
@@ -15,6 +15,9 @@ impl Consensus {
     pub fn may_read(&self, now: Now, strand: Strand) -> Result<(), &'static str> {
         if !self.started() {
             return Err("it has not joined the cluster");
+        }
+        if self.config.reads != Reads::Lease {
+            return self.follows();
         }
         let group = self.group.as_ref().expect("it has started");
         let state = &group.strands[strand.at()];
@@ -78,7 +81,9 @@ impl Consensus {
     /// Begins heartbeat rounds for asks that came since the last began, and this node's own ask.
     pub(super) fn tend_leases(&mut self, now: Now) {
         for strand in Strand::ALL {
-            self.ask_for_lease(now, strand);
+            if self.config.reads == Reads::Lease {
+                self.ask_for_lease(now, strand);
+            }
             self.begin_round(now, strand);
             self.raise_stable(now, strand);
             self.watch_lease(now, strand);

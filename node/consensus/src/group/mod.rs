@@ -6,6 +6,7 @@
 mod leases;
 mod membership;
 mod open;
+mod reads;
 mod ready;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 pub use open::{Boot, Image, OpenError, identity};
+pub use reads::Reads;
 
 /// The lengths and bounds of the group; the same on all nodes but for `slot` and `nonce`.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub election_ticks: [u32; 3],
     pub heartbeat_ticks: u32,
     pub lengths: Lengths,
+    /// How this node serves reads; others may do it in another way.
+    pub reads: Reads,
     pub commit_timeout: Duration,
     pub proposals_max: usize,
     pub entry_bytes_max: usize,
@@ -66,6 +70,11 @@ pub enum Effect {
     Unresolved {
         id: ProposalId,
         sent: bool,
+    },
+    /// The order was this far when the round began ([`Consensus::ask_read_index`]).
+    ReadIndex {
+        round: u64,
+        index: Index,
     },
     /// What another node has applied, and its hash chain there.
     PeerApplied {
@@ -155,6 +164,7 @@ struct Group {
     told_applied: Index,
     chain: u64,
     strands: Vec<StrandState>,
+    reads: reads::Rounds,
     /// Heartbeat rounds that grants wait for.
     rounds: u64,
     snapshots: BTreeMap<Slot, Mono>,
@@ -312,7 +322,7 @@ impl Consensus {
     /// When `tick` is to be called.
     pub fn deadline(&self) -> Mono {
         let ask = self.group.iter().flat_map(|g| &g.strands).map(|s| s.holder.next_ask()).min();
-        match ask {
+        match ask.filter(|_| self.config.reads == Reads::Lease) {
             Some(at) if self.started() && self.knows_leader() => self.next_tick.min(at.max(Mono(1))),
             _ => self.next_tick,
         }
@@ -405,6 +415,7 @@ impl Consensus {
     pub fn flush(&mut self, now: Now, out: &mut Vec<Effect>) {
         if self.started() {
             self.hand_proposals(now);
+            self.tend_reads(now);
             self.do_ready(now);
             self.tend_leases(now);
             self.do_ready(now);

@@ -328,6 +328,7 @@ impl Consensus {
                     round: None,
                 })
                 .collect(),
+            reads: Default::default(),
             rounds: 0,
             snapshots: BTreeMap::new(),
             lost,

@@ -158,6 +158,7 @@ impl Consensus {
         let mut later = ready.take_persisted_messages();
         for state in ready.take_read_states() {
             self.round_done(now, &state.request_ctx);
+            self.read_index_known(&state.request_ctx, Index(state.index));
         }
         let group = self.group.as_mut().expect("it has something ready");
         group.raw.advance_append_async(ready);

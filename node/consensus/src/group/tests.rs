@@ -45,6 +45,7 @@ fn config(slot: Slot) -> Config {
         cluster: CLUSTER,
         nonce: 99,
         bootstrap: false,
+        reads: Reads::Lease,
         tick: Duration::from_millis(25),
         election_ticks: [10, 13, 16],
         heartbeat_ticks: 3,

@@ -47,6 +47,7 @@ knobs! {
     "peers.n1" peers[0]: "where n1's gRPC door is";
     "peers.n2" peers[1]: "where n2's gRPC door is";
     "peers.n3" peers[2]: "where n3's gRPC door is";
+    "read" reads: "how reads are served: lease (no round trip, never stale), index (one round trip, never stale), local (may be old)";
     "sql.database" sql.database: "name of the one database";
 
     "limits.tick" limits.tick: "one tick of the machine; other spans are multiples of it";

@@ -1,6 +1,7 @@
 //! How a value of each kind is written: `25ms`, `10s`, `64MiB`, `true`, `10,13,16`.
 
 use plait_base::{ClusterId, Slot};
+use plait_replica::Reads;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,6 +107,16 @@ impl Setting for [u32; 3] {
     fn read(text: &str) -> Option<[u32; 3]> {
         let numbers: Option<Vec<u32>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
         numbers?.try_into().ok()
+    }
+}
+
+impl Setting for Reads {
+    const KIND: &'static str = "lease, index or local";
+    fn show(&self) -> String {
+        self.word().to_owned()
+    }
+    fn read(text: &str) -> Option<Reads> {
+        Reads::ALL.into_iter().find(|reads| reads.word() == text)
     }
 }
 
