@@ -67,11 +67,11 @@ fn step(plan: &Plan, wanted: &str, runs: &mut u32) -> Result<Option<(Plan, Repor
         with(&|p| drop(p.faults.drain(..half)));
     }
     for i in (0..plan.faults.len()).rev() {
-        with(&|p| drop(p.faults.remove(i)));
+        with(&|p| _ = p.faults.remove(i));
     }
     if plan.loads.len() > 1 {
         for i in 0..plan.loads.len() {
-            with(&|p| drop(p.loads.remove(i)));
+            with(&|p| _ = p.loads.remove(i));
         }
     }
     for next in smaller {

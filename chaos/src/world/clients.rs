@@ -342,12 +342,8 @@ impl World {
         for c in 0..self.clients.len() {
             let client = &mut self.clients[c];
             match &client.running {
-                Some(running) if running.at.slot == slot => {
-                    // What is still on its way finds a closed door when it comes.
-                    if running.waiting.is_some() && running.arrived {
-                        self.broken(c);
-                    }
-                }
+                // What is still on its way finds a closed door when it comes.
+                Some(r) if r.at.slot == slot && r.waiting.is_some() && r.arrived => self.broken(c),
                 None if client.at == slot => client.session = None,
                 _ => {}
             }

@@ -164,15 +164,12 @@ impl Picture {
                 (true, false) => "follower",
             };
             let read = account.text("read");
-            let lease = if account.lease() {
-                "held"
-            } else if account.answered() {
-                match read.as_deref() {
-                    Some(read @ ("index" | "local")) => read,
-                    _ => "none",
-                }
-            } else {
-                "-"
+            let lease = match (account.lease(), account.answered(), read.as_deref()) {
+                (true, ..) => "held",
+                (_, false, _) => "-",
+                (.., Some("index")) => "index",
+                (.., Some("local")) => "local",
+                _ => "none",
             };
             rows.push(vec![
                 account.slot.to_string(),

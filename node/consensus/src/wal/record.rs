@@ -1,7 +1,7 @@
 //! The bytes of a segment's head and of a record, format 1. All numbers are little-endian.
 //!
 //! Head, 512 bytes (one sector) at the start of a file: magic `plaitwal`, format u16, flags u16 (1: the file was
-//! used before), file number u32, cluster [16], member u64, first sequence u64, check sum of the record before
+//! used before), file number u32, cluster 16 bytes, member u64, first sequence u64, check sum of the record before
 //! u32, life u32, CRC-32C of all these u32; the rest is zero.
 //!
 //! Record, at a multiple of 8: header of 64 bytes, payload, zeros up to the next multiple of 8.
