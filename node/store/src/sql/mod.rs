@@ -1,7 +1,7 @@
 //! SQL text: parsed, planned and run through the kernel's transactions.
 //!
-//! Intuition: a translator who writes nothing himself. A statement becomes reads and writes of a [`Txn`](crate::Txn), which is
-//! the only way to the data; what it may not do there, SQL can't say.
+//! Intuition: a translator who writes nothing himself. A statement becomes reads and writes of a
+//! [`Txn`](crate::Txn), which is the only way to the data; what it may not do there, SQL can't say.
 //! Invariant: a statement either pushes one result or fails, and then the session takes back what it wrote; it may
 //! stop between any two rows and go on later, or begin again in a fresh transaction.
 //! The way of a text: [`text`] cuts it into statements, the parser makes trees, [`tree`] takes from them what this
