@@ -102,9 +102,10 @@ fn all_three_are_killed_and_come_back() {
 #[test]
 fn nothing_acknowledged_is_lost_with_the_power() {
     let cluster = Cluster::up("power");
-    for round in 0..5 {
+    for round in 0..need::rounds(5) {
         let load = bank(&cluster, "3s");
-        wait::pass(Duration::from_millis(700 + 200 * round));
+        // At another moment each time, and never before the load has begun to write.
+        wait::pass(Duration::from_millis(700 + 137 * round % 1500));
         cluster.plait(&["power-off", "site"]).ok();
         cluster.start();
         let ran = load.end(LOAD_MAX);

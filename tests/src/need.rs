@@ -1,5 +1,5 @@
-//! What a test needs of the machine it runs on. Without it the test is skipped and says so, unless `PLAIT_REQUIRE`
-//! names it: then the test fails, so that no CI is green by skipping.
+//! What a test needs of the machine it runs on, and how long it is to go on. What is missing skips the test, which
+//! says so, unless `PLAIT_REQUIRE` names it: then the test fails, so that no CI is green by skipping.
 
 use std::process::{Command, Stdio};
 
@@ -21,4 +21,10 @@ pub fn met(name: &str, here: bool, why_not: &str) -> bool {
     );
     println!("skipped: {name} {why_not}");
     false
+}
+
+/// How often a test that repeats something does it: as often as `PLAIT_ROUNDS` says, else its own default.
+pub fn rounds(default: u64) -> u64 {
+    std::env::var("PLAIT_ROUNDS")
+        .map_or(default, |text| text.parse().expect("PLAIT_ROUNDS is a whole number"))
 }
