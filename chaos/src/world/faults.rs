@@ -264,7 +264,8 @@ impl World {
 
     fn kv_rot(&mut self, fault: usize, slot: Slot) {
         // With two generations the loss of one costs nothing; with fewer it may cost the node its state.
-        let whole = self.hosts[slot.at()].kv.usable();
+        let host = &self.hosts[slot.at()];
+        let whole = if host.one_generation { host.kv.usable().min(1) } else { host.kv.usable() };
         if whole == 0 || whole < 2 && !self.survivable(slot) {
             return self.spare(fault, slot);
         }
