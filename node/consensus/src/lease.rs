@@ -145,10 +145,11 @@ impl Grants {
     pub fn keeps_up(&mut self, slot: Slot, epoch: BootEpoch, applied: Index, commit: Index) -> bool {
         let known = self.pace[slot.at()].filter(|pace| pace.epoch == epoch);
         self.pace[slot.at()] = Some(Pace { epoch, last: commit, before: known.map(|pace| pace.last) });
-        let keeps_up = match known.and_then(|pace| pace.before) {
-            Some(commit) => applied >= commit,
-            None => applied >= commit || self.epoch[slot.at()].is_none_or(|granted| granted == epoch),
-        };
+        let keeps_up = zoo::on(Bug::GrantsToLaggards)
+            || match known.and_then(|pace| pace.before) {
+                Some(commit) => applied >= commit,
+                None => applied >= commit || self.epoch[slot.at()].is_none_or(|granted| granted == epoch),
+            };
         self.behind[slot.at()] = !keeps_up;
         keeps_up
     }
