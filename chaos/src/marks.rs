@@ -65,6 +65,7 @@ marks! {
     SnapshotResumed => "snapshot resumed after silence",
     SnapshotFailed => "snapshot given up",
     ReceiverDied => "died while receiving a snapshot",
+    EntryRefused => "took no part from an entry that it cannot apply",
     DonorDied => "donor of a snapshot died",
 }
 

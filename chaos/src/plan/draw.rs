@@ -134,9 +134,10 @@ pub(super) const WIPE: usize = 18;
 pub(super) const ROT: usize = 19;
 pub(super) const KV_ERROR: usize = 20;
 pub(super) const KV_ROT: usize = 21;
+pub(super) const BAD_ENTRY: usize = 25;
 
 /// What strikes only when a node comes to some point: it is given time to come there.
-const WAITING: [usize; 5] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR];
+const WAITING: [usize; 6] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR, BAD_ENTRY];
 const WAITING_MS_MIN: u64 = 400;
 
 /// The kinds of fault that a seed enables.
@@ -227,6 +228,7 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         21 => KvRot { node },
         22 => ClockRate { node, ppm: *d.pick(&[10_000, -10_000, 0]) },
         24 => CrashLoop { node, every_ms: d.between(20, 250), down_us: d.between(500, 20_000) },
+        25 => BadEntry { node, ahead: d.between(1, 40) },
         23 => WallJump { node, by_us: *d.pick(&[3_600_000_000, -3_600_000_000, 1_500_000, -1_500_000]) },
         _ => unreachable!("there are {} kinds of fault", FaultKind::NAMES.len()),
     }

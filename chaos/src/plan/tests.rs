@@ -27,8 +27,11 @@ fn every_name_stands_at_its_place() {
 fn kinds_that_are_drawn_with_care_are_the_ones_that_are_meant() {
     let named = |at: usize| FaultKind::NAMES[at];
     use draw::*;
-    let names = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT].map(named);
-    assert_eq!(names, ["torn", "crash_on", "power_off", "sync_error", "wipe", "rot", "kv_error", "kv_rot"]);
+    let names = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT, BAD_ENTRY].map(named);
+    assert_eq!(
+        names,
+        ["torn", "crash_on", "power_off", "sync_error", "wipe", "rot", "kv_error", "kv_rot", "bad_entry"]
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::disk::SimDisk;
 use super::kv::SimKv;
 use crate::plan::Point;
-use plait_base::{Mono, Slot};
+use plait_base::{Index, Mono, Slot};
 use plait_replica::{Input, Replica};
 use std::collections::VecDeque;
 
@@ -37,6 +37,8 @@ pub struct Host {
     pub slow_disk: Option<(usize, u64)>,
     pub sync_error: Option<usize>,
     pub kv_error: Option<usize>,
+    /// The entry that the node is not to try, and the fault that says so.
+    pub bad_entry: Option<(usize, Index)>,
     pub crash_on: Option<(usize, Point, u32)>,
     /// How many faults keep the process from being started again.
     pub held_down: u32,
@@ -76,6 +78,7 @@ impl Host {
             slow_disk: None,
             sync_error: None,
             kv_error: None,
+            bad_entry: None,
             crash_on: None,
             held_down: 0,
             destroyed: false,

@@ -121,6 +121,11 @@ impl World {
                 self.judge
                     .broken("chain", format!("{slot} finds that {other} has another chain at index {index}"));
             }
+            Event::EntryRefused { .. } => {
+                if let Some((fault, _)) = self.hosts[slot.at()].bad_entry {
+                    self.blame(fault);
+                }
+            }
             Event::Diverged { index } => {
                 self.judge.broken("chain", format!("{slot} finds itself the odd one at index {index}"));
             }
@@ -141,6 +146,7 @@ fn mark(event: &Event) -> Option<Mark> {
         Event::HoldExpired { .. } => Mark::HoldExpired,
         Event::CheckpointFailed { .. } => Mark::CheckpointFailed,
         Event::CheckpointUnreadable { .. } => Mark::CheckpointUnreadable,
+        Event::EntryRefused { .. } => Mark::EntryRefused,
         Event::SnapshotResumed { .. } => Mark::SnapshotResumed,
         Event::SnapshotFailed { .. } => Mark::SnapshotFailed,
         Event::Consensus(event) => match event {

@@ -41,12 +41,13 @@ impl World {
         }
         host.life += 1;
         let life = host.life;
+        let avoid = host.bad_entry.map(|(_, index)| index);
         let config = Config {
             slot,
             cluster: self.cluster,
             nonce: draw::draw(self.plan.seed, draw::stream("nonce"), slot.get().into(), life.into()) | 1,
             bootstrap: false,
-            avoid: None,
+            avoid,
             limits: self.limits.clone(),
         };
         let host = &self.hosts[slot.at()];
@@ -201,6 +202,8 @@ impl World {
         }
     }
 
+    /// No plan makes a node panic, so a panic is a verdict, wherever it comes from. What a real host does after one of
+    /// the ordered apply, the entry that is not tried a third time, is what the fault `bad_entry` begins with.
     fn panicked(&mut self, slot: Slot, when: &str) {
         let text = crate::run::last_panic();
         self.hosts[slot.at()].clear();
