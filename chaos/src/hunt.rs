@@ -1,9 +1,11 @@
 //! Many seeds, on several threads that share nothing but the next seed's number.
 //!
-//! Stops at the first violation, or goes on and lists them. Says at the end how many seeds an hour that was, how
-//! often each kind of fault had an effect, and how many runs were as busy as their profile promises.
+//! Stops at the first violation, or goes on and lists them. Says at the end how many seeds an hour that was, in how
+//! many of them each kind of fault had an effect and each mark was reached, and how many runs were as busy as their
+//! profile promises. A hunt that is long enough to show all that and does not is no proof of anything: *unknown*.
 
 use crate::cli::ToDraw;
+use crate::marks::Mark;
 use crate::plan::FaultKind;
 use crate::run::{OurBug, Report, Verdict, run};
 use crate::zoo::Bug;
@@ -28,8 +30,8 @@ pub struct Hunt {
 struct Sum {
     seeds: u64,
     unknown: Vec<u64>,
-    weak: u64,
-    weakest: Option<(u64, String)>,
+    /// Valid runs that were less busy than their profile promises, and what each lacked.
+    weak: Vec<(u64, String)>,
     failed: Vec<(u64, String, String)>,
     yes: u64,
     attempts: u64,
@@ -38,15 +40,16 @@ struct Sum {
     reads: u64,
     events: u64,
     with_fault: [u64; FaultKind::NAMES.len()],
+    with_mark: Vec<u64>,
     deaths: u64,
     snapshots: u64,
     checkpoints: u64,
     torn_tails: u64,
     duplicates: u64,
     healed_max_ms: u64,
-    /// Seeds in which two sound nodes left a request without a clear answer, and how often in all.
-    stalled: Vec<u64>,
-    stalls: u64,
+    /// Requests to two sound nodes, the longest wait among them, and the seed that had it.
+    waits: u64,
+    longest_wait: (u64, u64),
     our_bug: Option<OurBug>,
 }
 
@@ -65,17 +68,18 @@ impl Sum {
         self.checkpoints += c.checkpoints;
         self.torn_tails += c.torn_tails;
         self.duplicates += c.duplicates_answered;
-        self.stalls += c.stalls;
-        if c.stalls > 0 {
-            self.stalled.push(report.seed);
-        }
+        self.waits += c.waits_judged;
+        self.longest_wait = self.longest_wait.max((c.longest_wait_ms, report.seed));
         self.healed_max_ms = self.healed_max_ms.max(c.healed_after_ms);
         if let (Some(why), Verdict::Valid) = (&report.weakness, report.verdict) {
-            self.weak += 1;
-            self.weakest.get_or_insert((report.seed, why.clone()));
+            self.weak.push((report.seed, why.clone()));
         }
         for (sum, effect) in self.with_fault.iter_mut().zip(report.faults_in_effect) {
             *sum += u64::from(effect > 0);
+        }
+        self.with_mark.resize(Mark::ALL.len(), 0);
+        for (sum, mark) in self.with_mark.iter_mut().zip(Mark::ALL) {
+            *sum += u64::from(report.marks.has(*mark));
         }
         match report.verdict {
             Verdict::Valid => {}
@@ -85,6 +89,25 @@ impl Sum {
                 self.failed.push((report.seed, violation.invariant.clone(), violation.to_string()));
             }
         }
+    }
+}
+
+/// From so many seeds of the standard profile on, each kind of fault must have been in effect in this share of them, in
+/// percent, and each mark must have been reached.
+const FULL_SEEDS: u64 = 1000;
+const EFFECT_PERCENT_MIN: u64 = 5;
+
+impl Sum {
+    /// Kinds of fault that were in effect too seldom.
+    fn seldom(&self) -> Vec<&'static str> {
+        let names = FaultKind::NAMES.iter().zip(self.with_fault);
+        names.filter(|(_, n)| n * 100 < self.seeds * EFFECT_PERCENT_MIN).map(|(name, _)| *name).collect()
+    }
+
+    /// Marks that were never reached.
+    fn unreached(&self) -> Vec<&'static str> {
+        let names = Mark::NAMES.iter().zip(&self.with_mark);
+        names.filter(|(_, n)| **n == 0).map(|(name, _)| *name).collect()
     }
 }
 
@@ -146,9 +169,11 @@ pub fn hunt(hunt: &Hunt, as_json: bool) -> Result<Verdict, OurBug> {
     if let Some(why) = sum.our_bug.take() {
         return Err(why);
     }
+    let full = sum.seeds >= FULL_SEEDS && hunt.what.profile == "swarm-std" && hunt.what.workload.is_none();
+    let thin = full && !(sum.seldom().is_empty() && sum.unreached().is_empty());
     let verdict = match () {
         _ if !sum.failed.is_empty() => Verdict::Invalid,
-        _ if sum.seeds == 0 || sum.unknown.len() as u64 * 2 > sum.seeds => Verdict::Unknown,
+        _ if thin || sum.seeds == 0 || sum.unknown.len() as u64 * 2 > sum.seeds => Verdict::Unknown,
         _ => Verdict::Valid,
     };
     show(hunt, &sum, took, verdict, as_json);
@@ -169,12 +194,15 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
             .iter()
             .map(|(seed, invariant, what)| json!({ "seed": seed, "invariant": invariant, "what": what, "replay": hunt.what.command(*seed) }))
             .collect();
+        let marks: serde_json::Map<String, serde_json::Value> =
+            Mark::NAMES.iter().zip(&sum.with_mark).map(|(n, k)| ((*n).to_owned(), json!(k))).collect();
         let value = json!({
             "schema": "plait.hunt/1", "profile": hunt.what.profile, "bug": hunt.what.bug, "verdict": verdict.word(),
-            "seeds": sum.seeds, "failed": failed, "unknown": sum.unknown, "below_profile": sum.weak,
+            "seeds": sum.seeds, "failed": failed, "unknown": sum.unknown, "below_profile": sum.weak.len(),
             "yes": sum.yes, "no": sum.no, "unknown_outcomes": sum.unknown_outcomes, "reads": sum.reads,
-            "seeds_with_fault_in_effect": faults, "seconds": seconds, "seeds_per_hour": per_hour,
-            "stalls": sum.stalls, "stalled_seeds": sum.stalled, "cpu_seconds": cpu, "healed_max_ms": sum.healed_max_ms,
+            "seeds_with_fault_in_effect": faults, "faults_too_seldom": sum.seldom(),
+            "seeds_with_mark": marks, "marks_unreached": sum.unreached(), "seconds": seconds, "seeds_per_hour": per_hour,
+            "waits_judged": sum.waits, "longest_wait_ms": sum.longest_wait.0, "longest_wait_seed": sum.longest_wait.1, "cpu_seconds": cpu, "healed_max_ms": sum.healed_max_ms,
         });
         return println!("{}", serde_json::to_string_pretty(&value).expect("JSON prints"));
     }
@@ -184,7 +212,7 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
         hunt.what.profile,
         sum.failed.len(),
         sum.unknown.len(),
-        sum.weak
+        sum.weak.len()
     );
     println!(
         "  {:.0} transactions a seed attempted, {:.0} % yes, {:.1} % unknown; {:.0} reads; {:.0} committed a CPU second; {:.0} events a seed",
@@ -196,20 +224,33 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
         sum.events as f64 / seeds as f64,
     );
     println!(
-        "  a seed has {:.1} deaths, {:.1} checkpoints, {:.2} snapshots, {:.2} torn tails, {:.2} duplicates; healing took at most {} ms",
+        "  a seed has {:.1} deaths, {:.1} checkpoints, {:.2} snapshots, {:.2} torn tails, {:.2} duplicates; healing took at most {} ms; of {:.0} requests to two sound nodes the slowest took {} ms (seed {})",
         sum.deaths as f64 / seeds as f64,
         sum.checkpoints as f64 / seeds as f64,
         sum.snapshots as f64 / seeds as f64,
         sum.torn_tails as f64 / seeds as f64,
         sum.duplicates as f64 / seeds as f64,
-        sum.healed_max_ms
+        sum.healed_max_ms,
+        sum.waits as f64 / seeds as f64,
+        sum.longest_wait.0,
+        sum.longest_wait.1
     );
-    let effects: Vec<String> = FaultKind::NAMES
-        .iter()
-        .zip(sum.with_fault)
-        .map(|(name, n)| format!("{name} {:.0} %", share(n)))
-        .collect();
-    println!("  in effect in so many seeds: {}", effects.join(", "));
+    println!("  fault in effect      seeds       %");
+    for (name, n) in FaultKind::NAMES.iter().zip(sum.with_fault) {
+        let few = if n * 100 < seeds * EFFECT_PERCENT_MIN { "  too seldom" } else { "" };
+        println!("  {name:<18} {n:>7} {:>7.1}{few}", share(n));
+    }
+    println!("  mark reached                                        seeds       %");
+    for (name, n) in Mark::NAMES.iter().zip(&sum.with_mark) {
+        println!("  {name:<49} {n:>7} {:>7.1}{}", share(*n), if *n == 0 { "  never" } else { "" });
+    }
+    let (seldom, unreached) = (sum.seldom(), sum.unreached());
+    if !seldom.is_empty() {
+        println!("  in effect in less than {EFFECT_PERCENT_MIN} % of the seeds: {}", seldom.join(", "));
+    }
+    if !unreached.is_empty() {
+        println!("  never reached: {}", unreached.join(", "));
+    }
     let mut by_invariant = std::collections::BTreeMap::<&str, u64>::new();
     sum.failed.iter().for_each(|(_, invariant, _)| *by_invariant.entry(invariant).or_default() += 1);
     if !by_invariant.is_empty() {
@@ -219,17 +260,8 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
             sum.failed.iter().take(SHOWN_MAX * 2).map(|(seed, ..)| seed.to_string()).collect();
         println!("  seeds: {}", seeds.join(" "));
     }
-    if let Some((seed, why)) = &sum.weakest {
+    for (seed, why) in sum.weak.iter().take(SHOWN_MAX) {
         println!("  below measure: seed {seed}, {why}");
-    }
-    if !sum.stalled.is_empty() {
-        let seeds: Vec<String> = sum.stalled.iter().take(SHOWN_MAX).map(u64::to_string).collect();
-        println!(
-            "  stalls (counted, not judged): {} answers in {} seeds: {}",
-            sum.stalls,
-            sum.stalled.len(),
-            seeds.join(" ")
-        );
     }
     if !sum.unknown.is_empty() {
         let seeds: Vec<String> = sum.unknown.iter().take(SHOWN_MAX).map(u64::to_string).collect();

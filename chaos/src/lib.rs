@@ -8,6 +8,7 @@ pub mod bank;
 pub mod cli;
 pub mod hunt;
 pub mod invariant;
+pub mod marks;
 pub mod plan;
 pub mod run;
 pub mod shrink;

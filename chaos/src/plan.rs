@@ -209,11 +209,14 @@ pub enum FaultKind {
     WallJump { node: u8, by_us: i64 },
     /// The process dies again and again, and is started again after a moment each time.
     CrashLoop { node: u8, every_ms: u64, down_us: u64 },
+    /// The node is started as if the entry so far ahead in the log had ended its process twice (DESIGN law 18): it comes
+    /// to it and takes no part any more. When the fault ends it is started by a build that can apply it.
+    BadEntry { node: u8, ahead: u64 },
 }
 
 impl FaultKind {
     /// Every name, in the order of the table that `hunt` prints.
-    pub const NAMES: [&'static str; 25] = [
+    pub const NAMES: [&'static str; 26] = [
         "partition",
         "cut",
         "one_way",
@@ -239,6 +242,7 @@ impl FaultKind {
         "clock_rate",
         "wall_jump",
         "crash_loop",
+        "bad_entry",
     ];
 
     /// Its place in [`NAMES`](Self::NAMES).
@@ -269,6 +273,7 @@ impl FaultKind {
             FaultKind::ClockRate { .. } => 22,
             FaultKind::WallJump { .. } => 23,
             FaultKind::CrashLoop { .. } => 24,
+            FaultKind::BadEntry { .. } => 25,
         }
     }
 
@@ -295,7 +300,8 @@ impl FaultKind {
             | KvRot { node }
             | ClockRate { node, .. }
             | WallJump { node, .. }
-            | CrashLoop { node, .. } => vec![node],
+            | CrashLoop { node, .. }
+            | BadEntry { node, .. } => vec![node],
             Cut { a, b } => vec![a, b],
             OneWay { from, to } | Clog { from, to } | Slow { from, to, .. } => vec![from, to],
             Loss { .. } | Duplicate { .. } | Reorder { .. } | KillAll {} | PowerOff { .. } => Vec::new(),
@@ -340,6 +346,9 @@ impl FaultKind {
             ClockRate { node, ppm } => format!("the clock of n{node} runs at {ppm:+} ppm"),
             CrashLoop { node, every_ms, .. } => {
                 format!("n{node} dies every {every_ms} ms and is started again")
+            }
+            BadEntry { node, ahead } => {
+                format!("n{node} is started as if the entry {ahead} ahead had ended its process twice")
             }
             WallJump { node, by_us } => {
                 format!("the calendar of n{node} jumps by {:+.1} s", *by_us as f64 / 1e6)

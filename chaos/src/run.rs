@@ -1,6 +1,7 @@
 //! One run and its verdict.
 
 use crate::invariant::Violation;
+use crate::marks::Marks;
 use crate::plan::{FaultKind, Plan};
 use crate::world::story::{Level, Line};
 use crate::world::{Counts, Options, World};
@@ -62,6 +63,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     pub simulated_ms: u64,
     pub counts: Counts,
+    /// The places that it came by.
+    pub marks: Marks,
     /// How many faults of each kind had an effect.
     pub faults_in_effect: [u32; FaultKind::NAMES.len()],
     /// Whether the run is as busy as its profile promises.
@@ -171,6 +174,7 @@ pub fn run(plan: &Plan, hash: bool, story: Option<Level>) -> Result<Report, OurB
         meets_profile: weakness(attempts, &counts, effects).is_none(),
         weakness: weakness(attempts, &counts, effects),
         counts,
+        marks: world.marks,
         faults_in_effect,
         hash: world.trace.as_ref().map(|t| t.hash()),
         checkpoints: world.trace.take().map(|t| t.checkpoints).unwrap_or_default(),

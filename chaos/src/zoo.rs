@@ -72,6 +72,49 @@ impl Bug {
         Bug::all().into_iter().find(|bug| bug.name().eq_ignore_ascii_case(name))
     }
 
+    /// The checks that are there for what it breaks: one of these has to see it. That another one sees it too, on its
+    /// way, proves nothing about them.
+    pub fn must_be_seen_by(self) -> &'static [&'static str] {
+        use order::Bug as O;
+        use store::Bug as S;
+        match self {
+            Bug::World(WorldBug::NoSync) => &["ack"],
+            Bug::World(WorldBug::ClockStandsStill | WorldBug::ClockReadBefore) => &["lease"],
+            Bug::Order(bug) => match bug {
+                O::AckBeforeSync | O::AckBeforeSecondSync | O::AckBeforeApply => &["ack"],
+                O::AckBeforeStable | O::ReadNotHeld | O::LeaderReadsFreely => {
+                    &["ledger", "linear", "count", "fresh"]
+                }
+                O::NewLeaderForgets
+                | O::NoHeartbeatRound
+                | O::LeaseFromArrival
+                | O::LeaseSurvivesRestart
+                | O::StableTooEarly
+                | O::DriftIgnored
+                | O::NoFloor
+                | O::ClockStandsStill
+                | O::GrantsTooSoon
+                | O::FloorIsApplied
+                | O::FloorIsStable => &["lease"],
+                O::GrantsToLaggards => &["stall"],
+                // A voter that forgot what it promised: two leaders, or a committed entry that Raft finds missing.
+                O::WipedVotes => &["leader", "commit", "ack", "ledger", "panic"],
+                O::VoteForgotten => &["leader"],
+                O::DuplicateApplied => &["chain"],
+                O::MiddleCutAsTail => &["commit", "ack", "ledger", "panic"],
+                O::CutAtNewest => &["open"],
+                O::ApplyPanics => &["panic"],
+            },
+            Bug::Store(bug) => match bug {
+                S::LastSeenAtCommit | S::SameOriginSkipped | S::CertWindowOffByOne => &["count", "total"],
+                S::ReadKeysDropped | S::RangesDropped => &["skew"],
+                S::TombstonesForgotten => &["checkpoint", "linear"],
+                S::HashOrder | S::ClockRead => &["chain", "twin"],
+                S::IdMarkLost => &["ids"],
+            },
+        }
+    }
+
     /// What only two runs that differ can show.
     pub fn needs_twins(self) -> bool {
         matches!(self, Bug::Store(store::Bug::HashOrder | store::Bug::ClockRead))

@@ -14,9 +14,11 @@ const RANGE: u64 = 100_000;
 
 struct Row {
     bug: Bug,
-    /// Seeds that it took, by range; `None`: not seen.
+    /// Seeds that it took, by range, until one of the checks that must see it did; `None`: none did.
     found: Vec<Option<u64>>,
     seen_by: BTreeMap<String, u64>,
+    /// Seeds on the way in which another check was first.
+    others: BTreeMap<String, u64>,
     seconds: f64,
 }
 
@@ -38,7 +40,10 @@ pub fn table(
 ) -> Result<Verdict, OurBug> {
     let mut rows = Vec::new();
     if !as_json {
-        println!("{:<22} {:<10} {:>6} {:>7} {:>7}  seen by", "bug", "room", "found", "median", "worst");
+        println!(
+            "{:<22} {:<10} {:>6} {:>7} {:>7}  {:<24} on the way",
+            "bug", "room", "found", "median", "worst", "seen by what must"
+        );
     }
     for bug in bugs {
         let row = one(*bug, seeds, ranges, jobs, profile)?;
@@ -46,15 +51,19 @@ pub fn table(
             let found = row.found.iter().flatten().count();
             let or_dash = |n: Option<u64>| n.map_or("–".to_owned(), |n| n.to_string());
             let worst = row.found.iter().copied().max_by_key(|n| n.unwrap_or(u64::MAX)).flatten();
-            let by: Vec<String> = row.seen_by.iter().map(|(name, n)| format!("{name} {n}")).collect();
+            let list = |by: &BTreeMap<String, u64>| {
+                let list: Vec<String> = by.iter().map(|(name, n)| format!("{name} {n}")).collect();
+                list.join(", ")
+            };
             println!(
-                "{:<22} {:<10} {:>6} {:>7} {:>7}  {}",
+                "{:<22} {:<10} {:>6} {:>7} {:>7}  {:<24} {}",
                 bug.name(),
                 bug.room(),
                 format!("{found}/{ranges}"),
                 or_dash(row.median()),
                 or_dash(worst),
-                by.join(", ")
+                list(&row.seen_by),
+                list(&row.others)
             );
         }
         rows.push(row);
@@ -67,7 +76,7 @@ pub fn table(
     if as_json {
         let rows: Vec<_> = rows
             .iter()
-            .map(|r| json!({ "bug": r.bug.name(), "room": r.bug.room(), "found": r.found, "median": r.median(), "seen_by": r.seen_by, "seconds": r.seconds }))
+            .map(|r| json!({ "bug": r.bug.name(), "room": r.bug.room(), "found": r.found, "median": r.median(), "must_be_seen_by": r.bug.must_be_seen_by(), "seen_by": r.seen_by, "others": r.others, "seconds": r.seconds }))
             .collect();
         let value = json!({ "schema": "plait.zoo/1", "profile": profile, "seeds_max": seeds, "bugs": rows, "missed": missed, "geometric_mean_of_medians": mean });
         println!("{}", serde_json::to_string_pretty(&value).expect("JSON prints"));
@@ -89,7 +98,7 @@ fn one(bug: Bug, seeds: u64, ranges: u64, jobs: usize, profile: &str) -> Result<
     let draw = ToDraw { profile: profile.to_owned(), workload: None, bug: Some(bug.name().to_owned()) };
     let begun = Instant::now();
     let next = AtomicU64::new(0);
-    let row = Mutex::new((vec![None; ranges as usize], BTreeMap::new(), None));
+    let row = Mutex::new((vec![None; ranges as usize], BTreeMap::new(), None, BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
@@ -98,8 +107,12 @@ fn one(bug: Bug, seeds: u64, ranges: u64, jobs: usize, profile: &str) -> Result<
                     if range >= ranges {
                         return;
                     }
-                    let found = search(bug, range, seeds, &draw);
+                    let mut others = BTreeMap::new();
+                    let found = search(bug, range, seeds, &draw, &mut others);
                     let mut row = row.lock().expect("no searcher panics while it adds up");
+                    for (name, n) in others {
+                        *row.3.entry(name).or_default() += n;
+                    }
                     match found {
                         Ok(Some((n, by))) => {
                             row.0[range as usize] = Some(n);
@@ -112,24 +125,33 @@ fn one(bug: Bug, seeds: u64, ranges: u64, jobs: usize, profile: &str) -> Result<
             });
         }
     });
-    let (found, seen_by, our_bug) = row.into_inner().expect("no searcher panics while it adds up");
+    let (found, seen_by, our_bug, others) = row.into_inner().expect("no searcher panics while it adds up");
     match our_bug {
         Some(why) => Err(why),
-        None => Ok(Row { bug, found, seen_by, seconds: begun.elapsed().as_secs_f64() }),
+        None => Ok(Row { bug, found, seen_by, others, seconds: begun.elapsed().as_secs_f64() }),
     }
 }
 
-/// How many seeds of this range it takes, and who sees it.
-fn search(bug: Bug, range: u64, seeds: u64, draw: &ToDraw) -> Result<Option<(u64, String)>, OurBug> {
+/// How many seeds of this range it takes until one of the checks that must see it does, and which that is.
+fn search(
+    bug: Bug,
+    range: u64,
+    seeds: u64,
+    draw: &ToDraw,
+    others: &mut BTreeMap<String, u64>,
+) -> Result<Option<(u64, String)>, OurBug> {
     for n in 1..=seeds {
         let plan = draw.plan(range * RANGE + n);
         let twins = bug.needs_twins();
         let report = run(&plan, twins, None)?;
-        if let Some(violation) = report.violations.first() {
-            return Ok(Some((n, violation.invariant.clone())));
+        let mut by = report.violations.first().map(|violation| violation.invariant.clone());
+        if by.is_none() && twins && run(&plan, true, None)?.hash != report.hash {
+            by = Some("twin".to_owned());
         }
-        if twins && run(&plan, true, None)?.hash != report.hash {
-            return Ok(Some((n, "twin".to_owned())));
+        match by {
+            Some(by) if bug.must_be_seen_by().contains(&by.as_str()) => return Ok(Some((n, by))),
+            Some(by) => *others.entry(by).or_default() += 1,
+            None => {}
         }
     }
     Ok(None)

@@ -81,6 +81,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether an unknown outcome was found to have been done, and whether one was not, as far as the reads show it.
+    /// The last read of a run looks at all numbers.
+    pub fn unknown_fates(&self) -> (bool, bool) {
+        let unknown = || self.entries.iter().filter(|e| e.fate == Fate::Unknown);
+        (unknown().any(|e| e.found_ns != u64::MAX), unknown().any(|e| e.found_ns == u64::MAX))
+    }
+
     pub fn len(&self) -> u64 {
         self.entries.len() as u64
     }

@@ -1,11 +1,13 @@
-//! Two sound nodes are enough: whatever the third one does, they answer.
+//! Two sound nodes are enough: whatever the third one does, they answer, and soon.
 //!
-//! Why it must hold: two nodes that run, hear each other and are in sync are a majority. If the third led, they
-//! elect one of themselves within a few time-outs; its lease runs out after W at most, once; whoever lags is refused
-//! its lease before it costs more (DESIGN law 10). So a request that is made on one of the two when both have been
-//! sound for a while is not told *unknown* and not told that something did not come in time.
-//! Counted and told in the story, but no verdict yet: how long a leader that is at fault may keep two sound nodes
-//! waiting is not bounded well enough to condemn a run.
+//! Why it must hold: two nodes that run, hear each other and are in sync are a majority. If the third leads and falls
+//! silent, they elect one of themselves: the slowest election time-out, and once more if the first vote is lost. If it
+//! led or held a lease, its lease runs out W after that. If it does not fall silent but does not keep up, it is
+//! refused its lease after two asks, and W later it counts no more; a new start of it is not given one before it keeps
+//! up (`consensus::lease`). Each of these happens once, and a sound leader is not deposed by a node at fault
+//! (pre-vote, check-quorum).
+//! So a request that is made on one of the two when both have been sound for a while is answered within
+//! [`ANSWER_NS_MAX`], whatever the answer is: *yes*, *no*, or that this node does not serve now.
 //! Not looked at: times in which some link between two nodes is bad. A node that hears one peer and not the other may
 //! rightly be without a leader.
 
@@ -13,11 +15,12 @@ use crate::plan::FaultKind;
 use plait_base::Slot;
 
 /// How long both must have been sound before the request: elections, leases and a backlog have come to rest.
-pub const SETTLED_NS: u64 = 2_500_000_000;
+pub const SETTLED_NS: u64 = 1_500_000_000;
 
-/// How long such a request must have waited: a refusal at once, in the middle of an election, is no stall. Election,
-/// the predecessor's lease and a commit take less than this together.
-pub const WAITED_NS_MIN: u64 = 1_500_000_000;
+/// How long such a request may take. Two rounds of the slowest election time-out (16 ticks of 25 ms) are 800 ms, W is
+/// 308 ms, and the first lease of a new leader takes another third of L: together 1.2 s. The rest is for work: a sync
+/// of a disk at fault under a leader, and the statements of a transaction in steps of a few rows each.
+pub const ANSWER_NS_MAX: u64 = 1_500_000_000;
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Node {
@@ -31,8 +34,9 @@ struct Node {
 #[derive(Debug, Default)]
 pub struct Stalls {
     nodes: [Node; 3],
-    /// How many answers were judged.
+    /// How many requests to a sound pair were looked at, and the longest wait among them.
     pub judged: u64,
+    pub longest_ns: u64,
 }
 
 fn touched(kind: &FaultKind) -> Vec<Slot> {
@@ -70,31 +74,35 @@ impl Stalls {
         node.runs = runs;
     }
 
-    /// A request that was made on `slot` at `asked_ns` did not get a clear answer.
-    pub fn unanswered(
+    /// A request that was made on `slot` at `asked_ns` has been answered now, or is still waiting.
+    pub fn waited(
         &mut self,
         slot: Slot,
         asked_ns: u64,
         now_ns: u64,
         whole: [bool; 3],
-        what: &str,
+        what: impl Fn() -> String,
     ) -> Result<(), String> {
-        if now_ns < asked_ns + WAITED_NS_MIN {
-            return Ok(());
-        }
         let sound = |slot: Slot| {
             let node = self.nodes[slot.at()];
             node.runs && node.faults == 0 && whole[slot.at()] && node.since_ns + SETTLED_NS < asked_ns
         };
+        let Some(other) = slot.others().find(|other| sound(slot) && sound(*other)) else { return Ok(()) };
+        let waited_ns = now_ns.saturating_sub(asked_ns);
         self.judged += 1;
-        match slot.others().find(|other| sound(slot) && sound(*other)) {
-            Some(other) => Err(format!(
-                "{slot} and {other} are sound and hear each other since {:.3} s, and a request made on {slot} at {:.3} s waited {} ms for no clear answer: {what}",
-                self.nodes[slot.at()].since_ns.max(self.nodes[other.at()].since_ns) as f64 / 1e9,
-                asked_ns as f64 / 1e9,
-                (now_ns - asked_ns) / 1_000_000
-            )),
-            None => Ok(()),
+        self.longest_ns = self.longest_ns.max(waited_ns);
+        if waited_ns <= ANSWER_NS_MAX {
+            return Ok(());
         }
+        Err(format!(
+            "{slot} and {other} are sound and hear each other since {:.3} s, and a request made on {slot} at {:.3} s has waited {} ms: {}",
+            self.nodes[slot.at()].since_ns.max(self.nodes[other.at()].since_ns) as f64 / 1e9,
+            asked_ns as f64 / 1e9,
+            waited_ns / 1_000_000,
+            what()
+        ))
     }
 }
+
+#[cfg(test)]
+mod tests;

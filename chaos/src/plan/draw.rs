@@ -17,16 +17,20 @@ const STORMS_MS: [(u64, u64); 3] = [(2500, 8500), (11_000, 17_000), (20_000, 26_
 /// How many kinds of fault a seed enables.
 const KINDS: (u64, u64) = (4, 7);
 /// How many faults strike in one storm.
-const FAULTS_A_STORM: (u64, u64) = (5, 6);
+const FAULTS_A_STORM: (u64, u64) = (6, 7);
 
 /// The plan of a seed. `None` if there is no such profile.
 pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
+    let kinds = kinds(seed);
+    // A checkpoint can go bad only where there is one, and soon: the log reaches its bound more often then.
+    let often = kinds.contains(&KV_ROT);
     let faults = match profile {
-        "swarm-std" => faults(seed),
+        "swarm-std" => faults(seed, &kinds),
         "calm" => Vec::new(),
         _ => return None,
     };
     let mut d = Draws::new(seed, "plan", 0);
+    let mut waits = Draws::new(seed, "plan.waits", 0);
     let clock = |slot: u64| {
         let mut d = Draws::new(seed, "plan.clock", slot);
         // Half of all clocks run at the edge of what is promised, for that is where a bound shows.
@@ -75,10 +79,10 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
         limits: LimitsPlan {
             lease_ms: 300,
             lease_lag_max: *d.pick(&[8192, 64]),
-            commit_timeout_ms: 3000,
-            stable_timeout_ms: 2000,
+            commit_timeout_ms: *waits.pick(&[3000, 700]),
+            stable_timeout_ms: *waits.pick(&[2000, 600]),
             entry_bytes_max: *d.pick(&[1 << 20, 2000]),
-            checkpoint_log_bytes: *d.pick(&[8 << 10, 24 << 10, 96 << 10]),
+            checkpoint_log_bytes: *d.pick(&[8 << 10, 24 << 10, if often { 16 << 10 } else { 96 << 10 }]),
             segment_bytes: *d.pick(&[16 << 10, 64 << 10]),
             chunk_bytes: *d.pick(&[1 << 10, 8 << 10, 256 << 10]),
             step_work_max: *d.pick(&[1024, 16, 4]),
@@ -100,12 +104,13 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
         kinds.remove(d.below(kinds.len() as u64) as usize);
     }
     let clients_in_all = *d.pick(&[6, 8, 10]) as u32;
-    let each = clients_in_all / wanted as u32;
+    // Long transactions are few, each costs as much as dozens of others: one client makes them, the rest is shared.
+    let bulk = u32::from(kinds.contains(&"bulk"));
+    let each = (clients_in_all - bulk) / (wanted as u32 - bulk);
     let mut loads: Vec<LoadPlan> = kinds
         .into_iter()
         .map(|kind| {
             let mut d = Draws::new(seed, "plan.load", plait_base::draw::stream(kind));
-            // Long transactions are few: each costs as much as dozens of others.
             let (clients, slower) = if kind == "bulk" { (1, 5) } else { (each, 1) };
             LoadPlan {
                 kind: kind.to_owned(),
@@ -132,13 +137,33 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
     loads
 }
 
-fn faults(seed: u64) -> Vec<Fault> {
+/// Places in [`FaultKind::NAMES`] of kinds that are drawn with care.
+pub(super) const TORN: usize = 10;
+pub(super) const CRASH_ON: usize = 11;
+pub(super) const POWER_OFF: usize = 13;
+pub(super) const SYNC_ERROR: usize = 16;
+pub(super) const WIPE: usize = 18;
+pub(super) const ROT: usize = 19;
+pub(super) const KV_ERROR: usize = 20;
+pub(super) const KV_ROT: usize = 21;
+pub(super) const BAD_ENTRY: usize = 25;
+
+/// What strikes only when a node comes to some point: it is given time to come there.
+const WAITING: [usize; 6] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR, BAD_ENTRY];
+const WAITING_MS_MIN: u64 = 400;
+
+/// The kinds of fault that a seed enables.
+fn kinds(seed: u64) -> Vec<usize> {
     let mut d = Draws::new(seed, "plan.kinds", 0);
     let mut kinds: Vec<usize> = (0..FaultKind::NAMES.len()).collect();
     let wanted = d.between(KINDS.0, KINDS.1) as usize;
     while kinds.len() > wanted {
         kinds.remove(d.below(kinds.len() as u64) as usize);
     }
+    kinds
+}
+
+fn faults(seed: u64, kinds: &[usize]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (storm, (from, to)) in STORMS_MS.iter().enumerate() {
         let mut storm_draws = Draws::new(seed, "plan.victim", storm as u64);
@@ -151,15 +176,20 @@ fn faults(seed: u64) -> Vec<Fault> {
             // Each kind that is enabled strikes at least once, where there are enough faults for it.
             let kind = match kinds.get(id as usize) {
                 Some(kind) => *kind,
-                None => *d.pick(&kinds),
+                None => *d.pick(kinds),
             };
             // What is worst comes together: at about one time, and to one node.
-            let at_ms = match d.chance(450) && i > 0 {
-                true => (before_ms + d.below(500)).min(*to - 100),
-                false => d.between(*from, *to - 500),
+            let close = d.chance(450) && i > 0;
+            let at_ms = match kind {
+                // A node's state is destroyed only while the others are whole: that is early in the storm, and what
+                // else comes finds it on its way back.
+                WIPE | ROT => d.between(*from, from + (to - from) / 3),
+                _ if close => (before_ms + d.below(500)).min(*to - 100),
+                _ => d.between(*from, *to - 500),
             };
             before_ms = at_ms;
             let long = if d.chance(250) { d.between(4, 120) } else { d.between(100, 2500) };
+            let long = if WAITING.contains(&kind) { long.max(WAITING_MS_MIN) } else { long };
             let victim = d.chance(500).then_some(victim);
             let kind = one(kind, &mut d, victim);
             faults.push(Fault { id, at_ms, until_ms: (at_ms + long).min(*to), kind });
@@ -190,7 +220,12 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         8 => Kill { node },
         9 => Crash { node },
         10 => Torn { node },
-        11 => CrashOn { node, point: *d.pick(&points), nth: d.between(1, 20) as u32 },
+        11 => {
+            let point = *d.pick(&points);
+            // The steps of one checkpoint are few.
+            let nth_max = if point == Point::Checkpoint { 3 } else { 20 };
+            CrashOn { node, point, nth: d.between(1, nth_max) as u32 }
+        }
         12 => KillAll {},
         13 => PowerOff {
             point: *d.pick(&[Point::Persist, Point::Persist, Point::Send, Point::Reply, Point::Checkpoint]),
@@ -205,6 +240,7 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         21 => KvRot { node },
         22 => ClockRate { node, ppm: *d.pick(&[10_000, -10_000, 0]) },
         24 => CrashLoop { node, every_ms: d.between(20, 250), down_us: d.between(500, 20_000) },
+        25 => BadEntry { node, ahead: d.between(1, 40) },
         23 => WallJump { node, by_us: *d.pick(&[3_600_000_000, -3_600_000_000, 1_500_000, -1_500_000]) },
         _ => unreachable!("there are {} kinds of fault", FaultKind::NAMES.len()),
     }

@@ -24,6 +24,17 @@ fn every_name_stands_at_its_place() {
 }
 
 #[test]
+fn kinds_that_are_drawn_with_care_are_the_ones_that_are_meant() {
+    let named = |at: usize| FaultKind::NAMES[at];
+    use draw::*;
+    let names = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT, BAD_ENTRY].map(named);
+    assert_eq!(
+        names,
+        ["torn", "crash_on", "power_off", "sync_error", "wipe", "rot", "kv_error", "kv_rot", "bad_entry"]
+    );
+}
+
+#[test]
 fn a_bad_plan_is_refused_with_its_flaw() {
     let good = draw(3, "swarm-std").expect("the profile exists");
     let spoil = |change: &dyn Fn(&mut Plan)| {

@@ -6,14 +6,18 @@
 //! For the judge a request begins when the node takes it, and ends when the node answers; what the way to the
 //! client adds is the client's own affair, and would only make promises weaker.
 
+mod clerk;
+
+pub(super) use clerk::Clerk;
+
 use super::story::Level;
 use super::{Happening, MS, World};
-use crate::invariant::{Look, ledger, live};
+use crate::marks::Mark;
 use crate::plan::Plan;
 use crate::workload::{At, End, Form, Next, Run};
 use plait_base::{Draws, Outcome, Slot};
-use plait_replica::{Input, Request, SessionId, State, Ticket};
-use plait_store::{self as store, Error, Isolation, Reply, StepResult};
+use plait_replica::{Input, Request, SessionId, Ticket};
+use plait_store::{self as store, Error, Reply, StepResult};
 
 pub(super) struct Client {
     load: usize,
@@ -58,23 +62,6 @@ pub(super) struct Ask {
     ticket: Ticket,
     session: SessionId,
     request: store::Request,
-}
-
-/// Who makes the tables at first and reads everything at last.
-pub(super) struct Clerk {
-    stage: usize,
-    session: Option<(SessionId, Slot, u32)>,
-    waiting: Option<(Ticket, Slot, u64)>,
-    /// The transaction of the last writes.
-    op: Option<u64>,
-    begun_ns: u64,
-    ready: bool,
-}
-
-impl Clerk {
-    pub(super) fn new() -> Clerk {
-        Clerk { stage: 0, session: None, waiting: None, op: None, begun_ns: 0, ready: false }
-    }
 }
 
 /// A ticket's low part names its client; this is the clerk.
@@ -275,6 +262,10 @@ impl World {
         if !self.waits(c, ticket) {
             return;
         }
+        self.waited(c, || match &reply {
+            Ok(_) => "then it was answered".to_owned(),
+            Err(error) => format!("then it was told: {error}"),
+        });
         let running = self.clients[c].running.as_mut().expect("it waits");
         running.waiting = None;
         let reply = match reply {
@@ -305,6 +296,25 @@ impl World {
         client.running.as_mut().expect("it waits").stage = stage;
         let think_ns = client.draws.below(self.plan.loads[client.load].think_us * 2000);
         self.request(c, request, think_ns);
+    }
+
+    /// Whether a client on such a node waits for the answer to a request that may commit.
+    pub(super) fn write_under_way(&self, on: impl Fn(Slot) -> bool) -> bool {
+        self.clients.iter().filter_map(|c| c.running.as_ref()).any(|r| {
+            let commits = r.writes && matches!(r.stage, Stage::Whole | Stage::Commit);
+            commits && r.waiting.is_some() && r.arrived && on(r.at.slot)
+        })
+    }
+
+    /// Looks at how long a client has waited for the answer to its request.
+    fn waited(&mut self, c: usize, what: impl Fn() -> String) {
+        let Some(running) = &self.clients[c].running else { return };
+        let (slot, asked_ns, now_ns) = (running.at.slot, running.asked_ns, self.now_ns);
+        let whole = Slot::ALL.map(|slot| !self.hosts[slot.at()].destroyed);
+        let found = self.judge.stalls.waited(slot, asked_ns, now_ns, whole, what);
+        if let Err(why) = found {
+            self.judge.broken("stall", why);
+        }
     }
 
     /// The client's session is over: the node rolls back what was open.
@@ -361,20 +371,8 @@ impl World {
         if let Err(why) = found {
             self.judge.broken("ledger", why);
         }
-        let no_clear_answer = match error {
-            Some(Error::TimedOut { .. } | Error::NotPrimary { .. }) => true,
-            _ => outcome == Outcome::Unknown,
-        };
-        if no_clear_answer {
-            let whole = Slot::ALL.map(|slot| !self.hosts[slot.at()].destroyed);
-            let what = error.map_or_else(|| "the client gave up".to_owned(), ToString::to_string);
-            let found = self.judge.stalls.unanswered(running.at.slot, running.asked_ns, now_ns, whole, &what);
-            // Counted, and no verdict yet: a leader that is at fault takes the lease of sound nodes with it for up
-            // to an election and W, and how long that may last is not bounded well enough to condemn a run.
-            self.counts.stalls += u64::from(found.is_err());
-            if let (Err(why), true) = (found, self.tells(Level::Story)) {
-                self.tell("world", format!("a stall: {why}"), None);
-            }
+        if matches!(error, Some(Error::NotPrimary { .. })) {
+            self.marks.set(Mark::NotPrimary);
         }
         let end = End { at: running.at, outcome, results, error, begun_ns: running.begun_ns };
         let client = &self.clients[c];
@@ -429,6 +427,10 @@ impl World {
     pub(super) fn sweep_clients(&mut self) {
         for c in 0..self.clients.len() {
             let Some(running) = &self.clients[c].running else { continue };
+            if running.waiting.is_some() && running.arrived {
+                self.waited(c, || "and it still waits".to_owned());
+            }
+            let running = self.clients[c].running.as_ref().expect("looking changes nothing");
             if running.waiting.is_some() && running.asked_ns + PATIENCE_NS < self.now_ns {
                 let slot = running.at.slot;
                 let session = self.clients[c].session;
@@ -446,198 +448,5 @@ impl World {
         if self.clerk.waiting.is_some_and(|(_, _, asked_ns)| asked_ns + PATIENCE_NS < self.now_ns) {
             self.clerk_again();
         }
-    }
-
-    // ---- the clerk
-
-    fn clerk_again(&mut self) {
-        self.clerk.waiting = None;
-        self.clerk.session = None;
-        if let Some(op) = self.clerk.op.take() {
-            let found = self.judge.ledger.end(op, Outcome::Unknown, self.now_ns);
-            debug_assert!(found.is_ok(), "an unknown outcome contradicts nothing");
-        }
-        self.after(50 * MS, Happening::Clerk);
-    }
-
-    /// Requests that make what the workloads need.
-    fn set_up(&self) -> Vec<store::Request> {
-        let mut requests = Vec::new();
-        for load in &self.loads {
-            requests.extend(load.tables().into_iter().map(store::Request::CreateTable));
-            let steps = load.rows();
-            if !steps.is_empty() {
-                requests.push(store::Request::Script { isolation: Isolation::RepeatableRead, steps });
-            }
-        }
-        requests
-    }
-
-    pub(super) fn clerk_acts(&mut self) {
-        if self.clerk.waiting.is_some() || self.finished {
-            return;
-        }
-        let (slot, request) = if !self.clerk.ready {
-            let mut set_up = self.set_up();
-            if self.clerk.stage == set_up.len() {
-                self.clerk.ready = true;
-                for c in 0..self.clients.len() {
-                    let wait_ns = self.clients[c].draws.below(200 * MS);
-                    self.after(wait_ns, Happening::Wake { client: c });
-                }
-                return;
-            }
-            (Slot::ALL[(self.clerk.stage + self.tickets as usize) % 3], set_up.swap_remove(self.clerk.stage))
-        } else if self.clerk.stage < 3 {
-            // A write on each node, then a read of everything on each.
-            let op = self.judge.ledger.begin();
-            self.judge.ledger.writes(op);
-            self.clerk.op = Some(op);
-            let steps = vec![ledger::row(op, CLERK as u32)];
-            (
-                Slot::ALL[self.clerk.stage],
-                store::Request::Script { isolation: Isolation::RepeatableRead, steps },
-            )
-        } else {
-            let steps = self.loads.iter().flat_map(|load| load.last_read()).collect();
-            (
-                Slot::ALL[self.clerk.stage - 3],
-                store::Request::Script { isolation: Isolation::RepeatableRead, steps },
-            )
-        };
-        let host = &self.hosts[slot.at()];
-        let life = host.life;
-        if !host.runs() {
-            return self.clerk_again();
-        }
-        let session = match self.clerk.session {
-            Some((session, at, of)) if (at, of) == (slot, life) => session,
-            _ => {
-                let session = self.new_session();
-                self.clerk.session = Some((session, slot, life));
-                session
-            }
-        };
-        let ticket = self.ticket(CLERK);
-        self.clerk.waiting = Some((ticket, slot, self.now_ns));
-        let ask = Ask { client: CLERK, slot, life, ticket, session, request };
-        self.after(100_000, Happening::Ask(Box::new(ask)));
-    }
-
-    fn clerk_replied(&mut self, slot: Slot, ticket: Ticket, reply: Result<Reply, Error>) {
-        if self.clerk.waiting.is_none_or(|(t, ..)| t != ticket) {
-            return;
-        }
-        let reply = match reply {
-            Ok(reply) => reply,
-            Err(error) => {
-                if crate::workload::unexpected(&error) {
-                    self.judge.broken(
-                        crate::workload::blame(&error),
-                        format!("the clerk's request on {slot}: {error}"),
-                    );
-                }
-                if let Some(op) = self.clerk.op.take() {
-                    let found = self.judge.ledger.end(op, error.outcome(), self.now_ns);
-                    if let Err(why) = found {
-                        self.judge.broken("ledger", why);
-                    }
-                }
-                return self.clerk_again();
-            }
-        };
-        self.clerk.waiting = None;
-        if let Some(op) = self.clerk.op.take() {
-            let found = self.judge.ledger.end(op, Outcome::Yes, self.now_ns);
-            if let Err(why) = found {
-                self.judge.broken("ledger", why);
-            }
-        } else if self.clerk.ready {
-            let mut results = &reply.results[..];
-            for load in &mut self.loads {
-                let (mine, rest) = results.split_at(load.last_read().len().min(results.len()));
-                load.last_check(slot, mine, &mut self.judge);
-                results = rest;
-            }
-        }
-        self.clerk.stage += 1;
-        if self.clerk.ready && self.clerk.stage == 6 {
-            self.counts.healed_after_ms = (self.now_ns - self.ended_ns) / MS;
-            self.finished = true;
-            return;
-        }
-        self.after(0, Happening::Clerk);
-    }
-
-    // ---- the end
-
-    /// Clients finish what they do and begin nothing; faults are over.
-    pub(super) fn span_ends(&mut self) {
-        self.ending = true;
-        self.ended_ns = self.now_ns;
-        for fault in 0..self.plan.faults.len() {
-            self.fault_off(fault);
-        }
-        if !self.clerk.ready {
-            return;
-        }
-        self.clerk.stage = 0;
-    }
-
-    /// Once all is quiet and whole, the clerk takes the last look. It must come to that within a bound.
-    pub(super) fn settle(&mut self, looks: &[Option<Look>; 3]) {
-        if self.now_ns > self.ended_ns + live::HEAL_NS_MAX {
-            let why = self.what_hangs(looks);
-            return self.judge.broken(
-                "live",
-                format!("{} s after the last fault: {why}", live::HEAL_NS_MAX / 1_000_000_000),
-            );
-        }
-        let idle = self.clients.iter().all(|c| c.idle);
-        let whole = looks.iter().all(|look| look.as_ref().is_some_and(|l| l.status.state == State::Synced));
-        let equal = looks.iter().flatten().all(|look| {
-            let first = looks[0].as_ref().expect("all are there");
-            let s = &look.status;
-            s.seqno == first.status.seqno
-                && s.applied_index == s.commit_index
-                && s.voters.len() == 3
-                && s.learners.is_empty()
-        });
-        if idle && whole && equal && self.clerk.ready && self.clerk.stage == 0 && self.clerk.waiting.is_none()
-        {
-            self.clerk_acts();
-        }
-    }
-
-    fn what_hangs(&self, looks: &[Option<Look>; 3]) -> String {
-        let mut parts = Vec::new();
-        for (slot, look) in Slot::ALL.iter().zip(looks) {
-            parts.push(match look {
-                None => format!("{slot} is down"),
-                Some(look) => {
-                    let s = &look.status;
-                    let leader = s.leader.map_or("none".to_owned(), |l| l.to_string());
-                    format!(
-                        "{slot} is {:?} (term {}, leader {leader}, commit {}, applied {}, stable {}, {} voters, {} learners)",
-                        s.state, s.term, s.commit_index, s.applied_index, s.stable_index, s.voters.len(), s.learners.len()
-                    )
-                }
-            });
-        }
-        let waiting: Vec<String> = self
-            .clients
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| !c.idle)
-            .map(|(n, c)| match &c.running {
-                Some(r) => format!("client {n} waits on {} ({:?})", r.at.slot, r.stage),
-                None => format!("client {n} has not come to rest"),
-            })
-            .collect();
-        parts.extend(waiting);
-        if let Some((_, slot, _)) = self.clerk.waiting {
-            parts.push(format!("the last request on {slot} is not answered"));
-        }
-        parts.join("; ")
     }
 }

@@ -9,8 +9,11 @@ use super::process::Death;
 use super::story::Level;
 use super::{Happening, MS, World};
 use crate::plan::{FaultKind, Point};
-use plait_base::Slot;
+use plait_base::{Index, Slot};
 use plait_replica::{Input, Request, SessionId, State, Ticket};
+
+/// How long a process that is started anew is away.
+const START_ANEW_NS: u64 = 10 * MS;
 
 fn slot(n: u8) -> Slot {
     Slot::new(n).expect("a plan was checked when it was read")
@@ -92,6 +95,13 @@ impl World {
                 }
             }
             FaultKind::CrashLoop { .. } => self.relapse(fault),
+            FaultKind::BadEntry { node, ahead } => {
+                if let Some(look) = self.look_at(slot(node)) {
+                    let index = Index(look.status.commit_index + ahead.max(1));
+                    self.host(slot(node)).bad_entry = Some((fault, index));
+                    self.start_anew(slot(node));
+                }
+            }
             FaultKind::WallJump { node, by_us } => {
                 self.host(slot(node)).clock.jump_wall(by_us);
                 self.blame(fault);
@@ -156,6 +166,12 @@ impl World {
                 let (now_ns, ppm) = (self.now_ns, self.plan.clocks[slot(node).at()].rate_ppm);
                 self.host(slot(node)).clock.set_rate(now_ns, ppm);
             }
+            FaultKind::BadEntry { node, .. } => {
+                let host = self.host(slot(node));
+                if host.bad_entry.take_if(|(f, _)| *f == fault).is_some() {
+                    self.start_anew(slot(node));
+                }
+            }
             FaultKind::WallJump { .. } | FaultKind::CrashLoop { .. } => {}
         }
     }
@@ -179,6 +195,13 @@ impl World {
             self.after(down_us * 1000, Happening::Start { slot: slot(node) });
         }
         self.after(every_ms.max(1) * MS, Happening::Relapse(fault));
+    }
+
+    /// Ends the process, if it runs, and has it started again in a moment.
+    fn start_anew(&mut self, slot: Slot) {
+        if self.die(slot, Death::Kill) {
+            self.after(START_ANEW_NS, Happening::Start { slot });
+        }
     }
 
     /// A checkpoint now, so that what may go wrong with one can.
@@ -264,7 +287,8 @@ impl World {
 
     fn kv_rot(&mut self, fault: usize, slot: Slot) {
         // With two generations the loss of one costs nothing; with fewer it may cost the node its state.
-        let whole = self.hosts[slot.at()].kv.usable();
+        let host = &self.hosts[slot.at()];
+        let whole = if host.one_generation { host.kv.usable().min(1) } else { host.kv.usable() };
         if whole == 0 || whole < 2 && !self.survivable(slot) {
             return self.spare(fault, slot);
         }

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::disk::SimDisk;
 use super::kv::SimKv;
 use crate::plan::Point;
-use plait_base::{BootEpoch, Mono};
+use plait_base::{Index, Mono, Slot};
 use plait_replica::{Input, Replica};
 use std::collections::VecDeque;
 
@@ -28,8 +28,6 @@ pub struct Host {
     pub flush_due: Option<u64>,
     /// True time of the timer that is set; `u64::MAX`: none.
     pub timer_ns: u64,
-    /// Of this start of the process, for the proof of its death.
-    pub epoch: BootEpoch,
     /// Whether a connection to that slot is up, as this node was told.
     pub told_up: [bool; 3],
     /// The last life of that slot whose end this node was told.
@@ -39,6 +37,8 @@ pub struct Host {
     pub slow_disk: Option<(usize, u64)>,
     pub sync_error: Option<usize>,
     pub kv_error: Option<usize>,
+    /// The entry that the node is not to try, and the fault that says so.
+    pub bad_entry: Option<(usize, Index)>,
     pub crash_on: Option<(usize, Point, u32)>,
     /// How many faults keep the process from being started again.
     pub held_down: u32,
@@ -47,6 +47,11 @@ pub struct Host {
     /// Something happened to its disk that lets it ask to be started empty.
     pub may_reseed: bool,
     pub kv_due_ns: u64,
+    /// Whom it fetches a snapshot from, and whether it writes a checkpoint, as it said itself.
+    pub receives_from: Option<Slot>,
+    pub writes_checkpoint: bool,
+    /// A snapshot took the log's place and no checkpoint followed: the older generation is of no use.
+    pub one_generation: bool,
     /// The stable index that it showed last.
     pub stable: u64,
     /// Draws of this host so far, for the keys of the next ones.
@@ -67,18 +72,21 @@ impl Host {
             inbox: VecDeque::new(),
             flush_due: None,
             timer_ns: u64::MAX,
-            epoch: BootEpoch(0),
             told_up: [false; 3],
             heard_down: [0; 3],
             slow_cpu: None,
             slow_disk: None,
             sync_error: None,
             kv_error: None,
+            bad_entry: None,
             crash_on: None,
             held_down: 0,
             destroyed: false,
             may_reseed: false,
             kv_due_ns: 0,
+            receives_from: None,
+            writes_checkpoint: false,
+            one_generation: false,
             stable: 0,
             counter: 0,
             mono_at_pause: None,
@@ -101,5 +109,7 @@ impl Host {
         self.flush_due = None;
         self.timer_ns = u64::MAX;
         self.told_up = [false; 3];
+        self.receives_from = None;
+        self.writes_checkpoint = false;
     }
 }

@@ -21,6 +21,7 @@ pub mod story;
 pub mod trace;
 
 use crate::invariant::{Judge, Look};
+use crate::marks::{Mark, Marks};
 use crate::plan::{Plan, Point};
 use crate::workload::{self, Load};
 use crate::zoo::WorldBug;
@@ -82,8 +83,9 @@ pub struct Counts {
     pub acks_checked: u64,
     pub leases_seen: u64,
     pub healed_after_ms: u64,
-    /// Requests to a sound pair of nodes that got no clear answer.
-    pub stalls: u64,
+    /// Requests to a sound pair of nodes, and the longest wait among them.
+    pub waits_judged: u64,
+    pub longest_wait_ms: u64,
 }
 
 /// Options of a run that change nothing in it.
@@ -124,6 +126,7 @@ pub struct World {
     finished: bool,
     ended_ns: u64,
     pub(crate) counts: Counts,
+    pub(crate) marks: Marks,
     pub(crate) trace: Option<Trace>,
     pub(crate) story: Option<Story>,
     out: Vec<Output>,
@@ -181,6 +184,7 @@ impl World {
             finished: false,
             ended_ns: 0,
             counts: Counts::default(),
+            marks: Marks::default(),
             trace: options.hash.then(Trace::new),
             story: options.story.map(Story::new),
             out: Vec::new(),
@@ -211,10 +215,19 @@ impl World {
             }
             self.happen(happening);
         }
+        let (done, not_done) = self.judge.ledger.unknown_fates();
+        if done {
+            self.marks.set(Mark::UnknownWasDone);
+        }
+        if not_done {
+            self.marks.set(Mark::UnknownWasNot);
+        }
         self.counts.terms = self.judge.leaders.terms() as u64;
         self.counts.chains_compared = self.judge.chains.compared;
         self.counts.acks_checked = self.judge.acks.checked;
         self.counts.leases_seen = self.judge.leases.usable;
+        self.counts.waits_judged = self.judge.stalls.judged;
+        self.counts.longest_wait_ms = self.judge.stalls.longest_ns / MS;
         if let Some(trace) = &mut self.trace {
             for host in &self.hosts {
                 trace.end(&[&host.disk.digest().0, &host.kv.digest().0]);
@@ -230,6 +243,9 @@ impl World {
                 self.peer_down(at, at_life, peer, peer_life)
             }
             Happening::PeerDead { at, peer, epoch } => {
+                if self.hosts[peer.at()].runs() && self.hosts[at.at()].runs() {
+                    self.marks.set(Mark::ProofCameLate);
+                }
                 self.input(at, Input::Dead { peer, epoch });
             }
             Happening::Flush { slot, life } => self.flush(slot, life),
@@ -283,6 +299,10 @@ impl World {
         self.after(LOOK_NS, Happening::Look);
         let looks = Slot::ALL.map(|slot| self.look_at(slot));
         self.judge.look(&looks);
+        let leads = |look: &&Look| look.status.leader == Some(look.slot);
+        if looks.iter().flatten().filter(leads).count() > 1 {
+            self.marks.set(Mark::TwoLeaders);
+        }
         for look in looks.iter().flatten() {
             let member = look.status.member;
             let whole = look.status.state == plait_replica::State::Synced

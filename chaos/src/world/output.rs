@@ -3,6 +3,7 @@
 use super::process::{Death, brief};
 use super::story::Level;
 use super::{Happening, World};
+use crate::marks::Mark;
 use crate::plan::Point;
 use plait_base::{Now, Slot, kv};
 use plait_consensus::Event as Consensus;
@@ -82,6 +83,9 @@ impl World {
         if !flow && self.tells(Level::Story) {
             self.tell(slot.to_string(), event.to_string(), None);
         }
+        if let Some(mark) = mark(&event) {
+            self.marks.set(mark);
+        }
         match event {
             Event::Ordered { index, seqno, id, verdict } => {
                 self.ordered[slot.at()] = seqno.0;
@@ -97,10 +101,30 @@ impl World {
             }
             Event::Consensus(Consensus::TornTailCut { .. }) => self.counts.torn_tails += 1,
             Event::DuplicateAnswered { .. } => self.counts.duplicates_answered += 1,
-            Event::SnapshotReceived { .. } => self.counts.snapshots += 1,
+            Event::SnapshotBegun { from, .. } => self.host(slot).receives_from = Some(from),
+            Event::SnapshotFailed { .. } => self.host(slot).receives_from = None,
+            Event::SnapshotReceived { .. } => {
+                self.host(slot).receives_from = None;
+                self.counts.snapshots += 1;
+            }
+            Event::CheckpointBegun { .. } => self.host(slot).writes_checkpoint = true,
+            Event::CheckpointDone { .. } => {
+                self.host(slot).writes_checkpoint = false;
+                self.host(slot).one_generation = false;
+            }
+            Event::CheckpointFailed { .. } => self.host(slot).writes_checkpoint = false,
+            Event::Consensus(Consensus::SnapshotInstalled { .. }) => self.host(slot).one_generation = true,
+            Event::Consensus(Consensus::LeaderChanged { .. }) if self.write_under_way(|at| at == slot) => {
+                self.marks.set(Mark::LeaderChangedWithWrite);
+            }
             Event::ChainDiffers { slot: other, index } => {
                 self.judge
                     .broken("chain", format!("{slot} finds that {other} has another chain at index {index}"));
+            }
+            Event::EntryRefused { .. } => {
+                if let Some((fault, _)) = self.hosts[slot.at()].bad_entry {
+                    self.blame(fault);
+                }
             }
             Event::Diverged { index } => {
                 self.judge.broken("chain", format!("{slot} finds itself the odd one at index {index}"));
@@ -111,4 +135,35 @@ impl World {
             _ => {}
         }
     }
+}
+
+/// The mark that an event alone reaches.
+fn mark(event: &Event) -> Option<Mark> {
+    Some(match event {
+        Event::Ordered { verdict, .. } if verdict != "done" => Mark::ConflictRefused,
+        Event::DuplicateAnswered { .. } => Mark::DuplicateAnswered,
+        Event::Held { .. } => Mark::ReplyHeld,
+        Event::HoldExpired { .. } => Mark::HoldExpired,
+        Event::CheckpointFailed { .. } => Mark::CheckpointFailed,
+        Event::CheckpointUnreadable { .. } => Mark::CheckpointUnreadable,
+        Event::EntryRefused { .. } => Mark::EntryRefused,
+        Event::SnapshotResumed { .. } => Mark::SnapshotResumed,
+        Event::SnapshotFailed { .. } => Mark::SnapshotFailed,
+        Event::Consensus(event) => match event {
+            Consensus::TornTailCut { .. } => Mark::TornTailCut,
+            Consensus::SteppedDown { .. } => Mark::Deposed,
+            Consensus::LeaseRefused { .. } => Mark::LeaseRefused,
+            Consensus::LeaseLost { why, .. } if why.starts_with("a gap") => Mark::LeaseLostByGap,
+            Consensus::DeathProved { .. } => Mark::DeathProved,
+            Consensus::MemberRemoved { .. } => Mark::MemberRemoved,
+            Consensus::LearnerAdded { .. } => Mark::LearnerAdded,
+            Consensus::VoterAdded { .. } => Mark::VoterAdded,
+            Consensus::LogCut { .. } => Mark::LogCut,
+            Consensus::SnapshotInstalled { .. } => Mark::SnapshotInstalled,
+            Consensus::Unresolved { sent: true, .. } => Mark::UnknownAtDeadline,
+            Consensus::Unresolved { sent: false, .. } => Mark::RefusedUnsent,
+            _ => return None,
+        },
+        _ => return None,
+    })
 }

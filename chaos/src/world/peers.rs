@@ -7,7 +7,8 @@
 
 use super::net::Frame;
 use super::{Happening, MS, World, pair};
-use plait_base::{Draws, Slot};
+use crate::marks::Mark;
+use plait_base::{BootEpoch, Draws, Slot};
 use plait_replica::Input;
 
 /// A connection that cannot be made is tried again after this, and as much again at most.
@@ -56,9 +57,8 @@ impl World {
     }
 
     /// The process of `slot` has ended. With a click, the others learn of it if no wire is cut.
-    pub(super) fn hang_up(&mut self, slot: Slot, click: bool) {
+    pub(super) fn hang_up(&mut self, slot: Slot, click: bool, epoch: BootEpoch) {
         let peer_life = self.hosts[slot.at()].life;
-        let epoch = self.hosts[slot.at()].epoch;
         for at in slot.others() {
             self.connections[pair(slot, at)] = None;
             let mut d = Draws::new(
@@ -127,6 +127,9 @@ impl World {
         let Frame { from, to, lane, bytes, lives } = frame;
         let host = &self.hosts[to.at()];
         let gone = !host.runs() || host.life != lives.1 || host.heard_down[from.at()] >= lives.0;
+        if host.life != lives.1 {
+            self.marks.set(Mark::FrameOfOldConnection);
+        }
         if gone || self.net.is_cut(from, to) {
             self.counts.frames_lost += 1;
             return;

@@ -3,6 +3,7 @@
 use super::kv::Done;
 use super::story::Level;
 use super::{Happening, MS, World};
+use crate::marks::Mark;
 use crate::zoo::WorldBug;
 use plait_base::disk::File;
 use plait_base::{BootEpoch, Incarnation, Mono, Slot, draw, kv};
@@ -40,12 +41,13 @@ impl World {
         }
         host.life += 1;
         let life = host.life;
+        let avoid = host.bad_entry.map(|(_, index)| index);
         let config = Config {
             slot,
             cluster: self.cluster,
             nonce: draw::draw(self.plan.seed, draw::stream("nonce"), slot.get().into(), life.into()) | 1,
             bootstrap: false,
-            avoid: None,
+            avoid,
             reads: if self.plan.index_reads.contains(&slot.get()) { Reads::Index } else { Reads::Lease },
             limits: self.limits.clone(),
         };
@@ -59,7 +61,6 @@ impl World {
                 let host = self.host(slot);
                 let status = machine.status(now);
                 host.machine = Some(Box::new(machine));
-                host.epoch = status.epoch;
                 self.ordered[slot.at()] = status.seqno.0;
                 if self.tells(Level::Story) {
                     self.tell(
@@ -79,6 +80,7 @@ impl World {
     fn cannot_open(&mut self, slot: Slot, why: OpenError) {
         match why {
             OpenError::Damaged(why) if self.hosts[slot.at()].may_reseed => {
+                self.marks.set(Mark::LogDamaged);
                 if self.tells(Level::Story) {
                     self.tell(slot.to_string(), format!("cannot use what is on its disk: {why}"), None);
                 }
@@ -102,7 +104,7 @@ impl World {
         let host = self.host(slot);
         host.disk.wipe();
         host.kv.wipe();
-        host.epoch = BootEpoch(0);
+        host.one_generation = false;
         host.destroyed = true;
         host.may_reseed = true;
     }
@@ -114,6 +116,10 @@ impl World {
         }
         self.counts.deaths += 1;
         self.judge.stalls.changed(slot, false, self.now_ns);
+        // Whoever proves the death of a process has asked it for its epoch before; the last answer is the worst one.
+        let now = self.node_now(slot);
+        let epoch = self.hosts[slot.at()].machine.as_ref().map_or(BootEpoch(0), |m| m.status(now).epoch);
+        self.mark_death(slot, epoch);
         let mut d = self.draws(slot, "crash");
         let now_ns = self.now_ns;
         let host = &mut self.hosts[slot.at()];
@@ -130,6 +136,15 @@ impl World {
         kept.iter().for_each(|op| self.judge.acks.durable(slot, op));
         self.counts.ops_lost += u64::from(loss.lost);
         self.counts.ops_torn += u64::from(loss.torn);
+        if loss.lost > 0 {
+            self.marks.set(Mark::UnsyncedLost);
+        }
+        if loss.torn > 0 {
+            self.marks.set(Mark::UnsyncedTorn);
+        }
+        if self.hosts.iter().all(|host| !host.runs()) {
+            self.marks.set(Mark::AllDown);
+        }
         if self.tells(Level::Story) {
             let how = if death == Death::Kill { "its process is gone" } else { "its machine has no power" };
             let what = format!(
@@ -138,9 +153,23 @@ impl World {
             );
             self.tell(slot.to_string(), what, None);
         }
-        self.hang_up(slot, death == Death::Kill);
+        self.hang_up(slot, death == Death::Kill, epoch);
         self.break_clients(slot);
         true
+    }
+
+    /// What this death meets with.
+    fn mark_death(&mut self, slot: Slot, epoch: BootEpoch) {
+        let host = &self.hosts[slot.at()];
+        let leads = self.look_at(slot).is_some_and(|look| look.status.leader == Some(slot));
+        let met = [
+            (epoch.0 == 0 && host.life > 1 && !host.destroyed, Mark::DiedBeforeStart),
+            (host.writes_checkpoint, Mark::CheckpointCutOff),
+            (host.receives_from.is_some(), Mark::ReceiverDied),
+            (self.hosts.iter().any(|other| other.receives_from == Some(slot)), Mark::DonorDied),
+            (leads && self.write_under_way(|at| at != slot), Mark::LeaderDiedWithWrite),
+        ];
+        met.into_iter().filter(|(met, _)| *met).for_each(|(_, mark)| self.marks.set(mark));
     }
 
     /// Hands an input to a node; one that stands still finds it when it goes on.
@@ -174,6 +203,8 @@ impl World {
         }
     }
 
+    /// No plan makes a node panic, so a panic is a verdict, wherever it comes from. What a real host does after one of
+    /// the ordered apply, the entry that is not tried a third time, is what the fault `bad_entry` begins with.
     fn panicked(&mut self, slot: Slot, when: &str) {
         let text = crate::run::last_panic();
         self.hosts[slot.at()].clear();
@@ -307,10 +338,16 @@ impl World {
             host.clock.stand(now_ns, false);
         }
         let mut now = host.clock.now(now_ns);
+        let slept = host.mono_at_pause.map_or(std::time::Duration::ZERO, |before| now.mono.since(before));
         if let Some(before) = host.mono_at_pause.take().filter(|_| stale) {
             now.mono = before;
         }
+        let lease = self.limits.lease;
+        let host = self.host(slot);
         let inbox = std::mem::take(&mut host.inbox);
+        if slept > lease && !inbox.is_empty() {
+            self.marks.set(Mark::WokeLate);
+        }
         for input in inbox {
             self.take(slot, now, input);
         }
@@ -397,6 +434,7 @@ impl World {
         self.die(slot, Death::Kill);
         match stop {
             Stop::Disk { .. } => {
+                self.marks.set(Mark::DiskFailed);
                 let wait_ns = self.draws(slot, "restart").between(50 * MS, 800 * MS);
                 self.after(wait_ns, Happening::Start { slot });
             }

@@ -166,19 +166,21 @@ impl Supervisor {
         while still(&self.read()) {
             let asked = async {
                 let admin = Admin::connect(address, CALL_MAX).await?;
-                let epoch = epoch_of(&admin.status().await?).ok_or("its status has no epoch")?;
+                let epoch = epoch_of(&admin.status().await?);
                 Ok::<_, String>((admin, epoch))
             };
-            match asked.await {
-                // The slot's previous process may still answer at this port only if it is not dead; then this one
-                // can't have bound it. So an answer is from the process that was started.
-                Ok((admin, epoch)) if still(&self.read()) => {
-                    let node = &mut self.write().nodes[slot.at()];
-                    (node.admin, node.epoch) = (Some(admin), Some(epoch));
+            // The slot's previous process may still answer at this port only if it is not dead; then this one can't
+            // have bound it. So an answer is from the process that was started.
+            if let Ok((admin, epoch)) = asked.await
+                && still(&self.read())
+            {
+                let node = &mut self.write().nodes[slot.at()];
+                (node.admin, node.epoch) = (Some(admin), epoch);
+                if epoch.is_some() {
                     break;
                 }
-                _ => tokio::time::sleep(Duration::from_millis(10)).await,
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.change();
     }
@@ -306,10 +308,11 @@ impl Supervisor {
     }
 }
 
-/// The boot epoch in a node's status: a number, or text in hexadecimal.
+/// The boot epoch in a node's status: a number, or text in hexadecimal. 0 says that it is not on the node's disk yet:
+/// the next start may have the same one, so nothing can be proved with it.
 fn epoch_of(status: &serde_json::Value) -> Option<u64> {
     let epoch = status.get("epoch").or_else(|| status.get("boot_epoch"))?;
-    epoch.as_u64().or_else(|| u64::from_str_radix(epoch.as_str()?, 16).ok())
+    epoch.as_u64().or_else(|| u64::from_str_radix(epoch.as_str()?, 16).ok()).filter(|epoch| *epoch != 0)
 }
 
 fn describe(status: &ExitStatus) -> String {

@@ -6,6 +6,8 @@
 //! The rules, and where they stand here (DESIGN §4a; explored exhaustively within small bounds):
 //! - [`Grants`], at the leader: one expiry a node on the leader's own clock, set to `now + W` before a grant is
 //!   sent, W = L·(1 + d). *A new leader knows of no grants: it sets all three to its election + W.*
+//! - A grant costs everybody up to W if its holder then falls silent, so only a node that keeps up is given one: lag
+//!   is bounded in entries, and in time ([`Grants::keeps_up`]).
 //! - [`Stable`]: the lowest applied index over the leader and everyone whose expiry has not passed. Never down.
 //! - [`Holder`], at every node: asks at its time `s`, and holds until `s + L`. A valid lease is prolonged as it
 //!   is; *a node without one serves only once it has applied up to the grant's floor*, the leader's commit index.
@@ -89,6 +91,16 @@ pub struct Grants {
     /// The start of the process that was granted to last, by this leader.
     epoch: [Option<BootEpoch>; 3],
     refused: [bool; 3],
+    pace: [Option<Pace>; 3],
+    behind: [bool; 3],
+}
+
+/// What was committed when a start of a node's process asked last, and when it asked before that.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    epoch: BootEpoch,
+    last: Index,
+    before: Option<Index>,
 }
 
 impl Grants {
@@ -96,7 +108,14 @@ impl Grants {
     /// reported before is forgotten: "applied" in memory is not durable, so neither is a report of it.
     pub fn elected(now: Mono, lengths: &Lengths) -> Grants {
         let expiry = if zoo::on(Bug::NewLeaderForgets) { now } else { now + lengths.wait() };
-        Grants { expiry: [expiry; 3], reported: [Index::ZERO; 3], epoch: [None; 3], refused: [false; 3] }
+        Grants {
+            expiry: [expiry; 3],
+            reported: [Index::ZERO; 3],
+            epoch: [None; 3],
+            refused: [false; 3],
+            pace: [None; 3],
+            behind: [false; 3],
+        }
     }
 
     pub fn report(&mut self, slot: Slot, applied: Index) {
@@ -118,6 +137,25 @@ impl Grants {
         let refused = &mut self.refused[slot.at()];
         *refused = lag > if *refused { lengths.lag_max / 4 } else { lengths.lag_max };
         !*refused
+    }
+
+    /// Whether a node that asks keeps up: it has applied what was committed two asks ago, two thirds of L. A new
+    /// start of a process that was granted to before has first to show that; else one that dies again and again,
+    /// and is granted a lease at each start, would hold back every write for as long as it goes on.
+    pub fn keeps_up(&mut self, slot: Slot, epoch: BootEpoch, applied: Index, commit: Index) -> bool {
+        let known = self.pace[slot.at()].filter(|pace| pace.epoch == epoch);
+        self.pace[slot.at()] = Some(Pace { epoch, last: commit, before: known.map(|pace| pace.last) });
+        let keeps_up = zoo::on(Bug::GrantsToLaggards)
+            || match known.and_then(|pace| pace.before) {
+                Some(commit) => applied >= commit,
+                None => applied >= commit || self.epoch[slot.at()].is_none_or(|granted| granted == epoch),
+            };
+        self.behind[slot.at()] = !keeps_up;
+        keeps_up
+    }
+
+    pub fn is_behind(&self, slot: Slot) -> bool {
+        self.behind[slot.at()]
     }
 
     /// To be called before the grant is sent.
@@ -266,3 +304,6 @@ impl Holder {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,7 +261,9 @@ fn decode_raft(r: &mut Reader) -> Result<eraftpb::Message, codec::Error> {
             e.data = owned(r.bytes()?);
             e.context = owned(r.bytes()?);
             next += 1;
-            if e.index != next || e.term > m.term {
+            // The question for a read index travels as an entry that has no place in the log.
+            let has_place = m.get_msg_type() == eraftpb::MessageType::MsgAppend;
+            if has_place && (e.index != next || e.term > m.term) {
                 return Err(codec::Error::Tag { what: "an entry's place", tag: e.index });
             }
             m.entries.push(e);

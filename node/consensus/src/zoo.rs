@@ -57,6 +57,8 @@ bugs! {
     FloorIsApplied,
     /// Lease mutation q: the floor is the stable index.
     FloorIsStable,
+    /// A lease is granted to whoever asks, however far behind it is.
+    GrantsToLaggards,
     /// A wiped node comes back under its old id and votes again.
     WipedVotes,
     /// A proposal that arrives twice is applied twice.

@@ -215,7 +215,7 @@ impl Drive {
                 let now = self.parts.clock.now();
                 if event.class() == plait_replica::event::Class::State {
                     // An empty node learns its epoch when it is taken in, and that is a state event.
-                    self.parts.me.set_epoch(self.parts.replica.status(now).epoch);
+                    self.parts.me.set_epoch(self.parts.replica.epoch());
                 }
                 self.parts.events.add(now, event);
             }

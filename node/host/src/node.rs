@@ -99,7 +99,7 @@ pub async fn run<N: Net>(config: Config, world: World<N>, doors: Doors, queued: 
     };
     let status = replica.status(world.clock.now());
     let me = Arc::new(Me::new(config.cluster, config.slot));
-    me.set_epoch(status.epoch);
+    me.set_epoch(replica.epoch());
 
     let shim = Shim::new(config.seed(), config.slot);
     let (presence, presence_news) = Presence::new(shim.cuts());
@@ -116,7 +116,7 @@ pub async fn run<N: Net>(config: Config, world: World<N>, doors: Doors, queued: 
     let member = status.member.map_or("none yet".to_owned(), |member| member.to_string());
     let started = vec![
         ("member", member),
-        ("epoch", format!("{:x}", status.epoch.0)),
+        ("epoch", format!("{:x}", replica.epoch().0)),
         ("seqno", status.seqno.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];

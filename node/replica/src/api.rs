@@ -213,6 +213,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     pub member: Option<MemberId>,
+    /// Of this start of the process; 0 as long as it is not on the disk, for then it may yet be another's too.
     pub epoch: BootEpoch,
     pub state: State,
     pub term: u64,

@@ -72,6 +72,19 @@ impl Checkpoints {
         }
     }
 
+    /// Whether the log, which begins at `first`, does not reach back to an older generation: a snapshot took the log's
+    /// place, or the newest was lost. Then the newest alone stands between this node and the loss of its state.
+    fn alone(&self, first: Index) -> bool {
+        self.newest().is_some()
+            && first > Index::ZERO.next()
+            && self.older().is_none_or(|older| older.index.next() < first)
+    }
+
+    /// The log has become another one, of this size.
+    pub fn measure_from(&mut self, log_bytes: u64) {
+        self.log_bytes_at_last = log_bytes;
+    }
+
     /// The number to write next: above all others, and in the place that the newest whole one does not hold.
     pub fn next_number(&self) -> u64 {
         let next = self.newest_number + 1;
@@ -105,6 +118,9 @@ impl Checkpoints {
     }
 }
 
+/// A second generation is due after so small a part of the log's usual growth.
+const ALONE_SOONER: u64 = 16;
+
 /// Rows go out in batches of about this many bytes.
 const BATCH_BYTES: usize = 128 << 10;
 
@@ -113,7 +129,9 @@ impl Replica {
     pub(crate) fn tend_checkpoint(&mut self) {
         if self.checkpoints.run.is_none() {
             let grown = self.consensus.log_bytes().saturating_sub(self.checkpoints.log_bytes_at_last);
-            let due = self.checkpoints.wanted || grown >= self.config.limits.checkpoint_log_bytes;
+            let alone = self.checkpoints.alone(self.consensus.first_index());
+            let bytes_max = self.config.limits.checkpoint_log_bytes / if alone { ALONE_SOONER } else { 1 };
+            let due = self.checkpoints.wanted || grown >= bytes_max;
             let news = self.checkpoints.newest().is_none_or(|g| g.index < self.checkpoints.last.0);
             if !due
                 || self.applying.is_some()

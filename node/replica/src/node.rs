@@ -236,6 +236,11 @@ impl Replica {
         }
     }
 
+    /// The epoch of this start, whether or not it is on the disk yet; for proofs of death there is `Status::epoch`.
+    pub fn epoch(&self) -> plait_base::BootEpoch {
+        self.consensus.epoch()
+    }
+
     /// The entry that was being applied when the machine panicked, if it was applying one.
     pub fn at_work(&self) -> Option<Index> {
         self.at_work

@@ -54,7 +54,7 @@ impl Replica {
         let members = self.consensus.members();
         Status {
             member: self.consensus.member(),
-            epoch: self.consensus.epoch(),
+            epoch: self.consensus.durable_epoch(),
             state: self.state_now(now),
             term: self.consensus.term().0,
             leader: self.consensus.leader(),

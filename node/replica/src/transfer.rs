@@ -247,6 +247,7 @@ impl Replica {
         self.store = store;
         self.prepared = None;
         self.checkpoints.last = (head.index, head.term);
+        self.checkpoints.measure_from(self.consensus.log_bytes());
         self.consensus.state_installed(head.members, self.store.chain().short());
     }
 

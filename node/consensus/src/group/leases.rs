@@ -66,7 +66,7 @@ impl Consensus {
 
     pub(super) fn asked_for_lease(&mut self, from: Slot, strand: Strand, ask: Ask, applied: Index) {
         let group = self.group.as_mut().expect("it has started");
-        let term = Term(group.raw.raft.term);
+        let (term, commit) = (Term(group.raw.raft.term), Index(group.raw.raft.raft_log.committed));
         let state = &mut group.strands[strand.at()];
         state.stable.heard(from, applied);
         let Some(grants) = &mut state.grants else { return };
@@ -74,8 +74,15 @@ impl Consensus {
             return;
         }
         grants.report(from, applied);
+        let was_behind = grants.is_behind(from);
+        let keeps_up = grants.keeps_up(from, ask.epoch, applied, commit);
         state.next_round.retain(|(slot, _)| *slot != from);
-        state.next_round.push((from, ask));
+        if keeps_up {
+            state.next_round.push((from, ask));
+        } else if !was_behind {
+            let lag = commit.0.saturating_sub(applied.0);
+            self.event(Event::LeaseRefused { strand, slot: from, lag });
+        }
     }
 
     /// Begins heartbeat rounds for asks that came since the last began, and this node's own ask.

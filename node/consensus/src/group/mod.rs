@@ -467,6 +467,12 @@ impl Consensus {
         self.group.as_ref().map_or(BootEpoch(0), |g| g.epoch)
     }
 
+    /// The epoch of this start once it is on the disk, else 0. Before that the next start may have the same one, and
+    /// a late proof that this start is dead would be taken for a proof that that one is.
+    pub fn durable_epoch(&self) -> BootEpoch {
+        if self.started() { self.epoch() } else { BootEpoch(0) }
+    }
+
     pub fn members(&self) -> Option<&Members> {
         self.group.as_ref().map(|g| &g.members)
     }

@@ -77,6 +77,7 @@ fn read_identity(bytes: &[u8]) -> Result<(ClusterId, MemberId, bool), NoIdentity
         Ok((magic == b"plait-id", cluster, member, started, r.u32()?))
     };
     match read() {
+        Err(codec::Error::Format(_)) if is_of_format(bytes) => Err(NoIdentity::Unreadable),
         Err(why @ codec::Error::Format(_)) => Err(NoIdentity::Foreign(format!("the identity file: {why}"))),
         Ok((true, cluster, member, started, crc)) if crc == crc32c::crc32c(&bytes[..bytes.len() - 4]) => {
             Ok((cluster, member, started))
@@ -84,6 +85,19 @@ fn read_identity(bytes: &[u8]) -> Result<(ClusterId, MemberId, bool), NoIdentity
         _ => Err(NoIdentity::Unreadable),
     }
 }
+
+/// Whether the check sum fits once the format's number is this build's: then that number is a flipped bit and no other
+/// build's.
+fn is_of_format(bytes: &[u8]) -> bool {
+    let Some((summed, crc)) = bytes.split_last_chunk::<4>() else { return false };
+    let mut summed = summed.to_vec();
+    let Some(format) = summed.get_mut(8..10) else { return false };
+    format.copy_from_slice(&FORMAT.to_le_bytes());
+    crc32c::crc32c(&summed).to_le_bytes() == *crc
+}
+
+#[cfg(test)]
+mod tests;
 
 impl Consensus {
     /// Reads what is on the disk and makes the node ready. The first flush puts out what is to be written.

@@ -298,7 +298,15 @@ fn a_raft_message_survives_its_codec() {
     m.entries.push(e);
     m.reject = true;
     m.reject_hint = 3;
-    let frame = Frame { from: Some(MemberId::first(slot(1))), messages: vec![Message::Raft(Box::new(m))] };
+    // The question for a read index: an entry without a place.
+    let mut question = raft::eraftpb::Message::default();
+    question.set_msg_type(raft::eraftpb::MessageType::MsgReadIndex);
+    (question.from, question.to) = (257, 258);
+    question
+        .entries
+        .push(raft::eraftpb::Entry { data: Bytes::from_static(b"context"), ..Default::default() });
+    let messages = [m, question].map(|m| Message::Raft(Box::new(m))).into();
+    let frame = Frame { from: Some(MemberId::first(slot(1))), messages };
     assert_eq!(Frame::decode(slot(1), &frame.encode()), Ok(frame));
 }
 
