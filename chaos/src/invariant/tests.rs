@@ -152,33 +152,6 @@ fn a_counter_is_bounded_from_both_sides() {
 }
 
 #[test]
-fn two_sound_nodes_must_answer() {
-    use crate::plan::FaultKind;
-    let [n1, n2, n3] = Slot::ALL;
-    let whole = [true; 3];
-    let asked = |stalls: &mut stall::Stalls, slot, at, whole| {
-        stalls.unanswered(slot, at, at + stall::WAITED_NS_MIN, whole, "")
-    };
-    let mut stalls = stall::Stalls::default();
-    Slot::ALL.into_iter().for_each(|slot| stalls.changed(slot, true, 0));
-    let wipe = FaultKind::Wipe { node: 3 };
-    stalls.fault_on(&wipe);
-    stalls.changed(n3, false, 5);
-    let late = stall::SETTLED_NS + 10;
-    assert!(asked(&mut stalls, n1, late, whole).is_err(), "n1 and n2 are enough");
-    assert!(asked(&mut stalls, n3, late, whole).is_ok(), "the third one itself may be silent");
-    assert!(asked(&mut stalls, n1, 10, whole).is_ok(), "they have only just begun");
-    assert!(asked(&mut stalls, n1, late, [true, false, true]).is_ok(), "n2 has lost its disk");
-    assert!(stalls.unanswered(n1, late, late + 1, whole, "").is_ok(), "a refusal at once is no stall");
-    let cut = FaultKind::OneWay { from: 3, to: 1 };
-    stalls.fault_on(&cut);
-    assert!(asked(&mut stalls, n1, late, whole).is_ok(), "a bad link excuses everybody");
-    stalls.fault_off(&cut, late);
-    assert!(asked(&mut stalls, n2, late + stall::SETTLED_NS, whole).is_ok());
-    assert!(asked(&mut stalls, n2, late + stall::SETTLED_NS + 1, whole).is_err());
-}
-
-#[test]
 fn sums_ids_and_pairs() {
     let n2 = Slot::new(2).expect("a slot");
     let mut total = total::Total::of(30);
