@@ -156,7 +156,6 @@ impl Consensus {
             _ if zoo::on(Bug::FloorIsStable) => state.stable.known(),
             _ => commit,
         };
-        let stable = state.stable.known();
         let Some(grants) = &mut state.grants else { return };
         let mut own = None;
         for (slot, ask) in std::mem::take(&mut state.in_round) {
@@ -176,8 +175,6 @@ impl Consensus {
             let Ask { term, epoch, counter } = ask;
             let letters = self.outbox.entry((slot, Lane::Fast)).or_default();
             letters.push(Message::LeaseGrant { strand, term, epoch, counter, floor });
-            // Repeated with each grant, for whoever missed it.
-            letters.push(Message::Stable { strand, index: stable });
         }
         if let Some(ask) = own {
             self.lease_granted(now, strand, ask, floor);
@@ -216,6 +213,18 @@ impl Consensus {
             state.told_stable = known;
             for slot in me.others() {
                 self.say(slot, Lane::Fast, Message::Stable { strand, index: known });
+            }
+        }
+    }
+
+    /// Leader: told again with each heartbeat, for whoever missed it.
+    pub(super) fn repeat_stable(&mut self) {
+        let me = self.config.slot;
+        for strand in Strand::ALL {
+            let group = self.group.as_ref().expect("it has started");
+            let index = group.strands[strand.at()].told_stable;
+            for slot in me.others().filter(|_| index > Index::ZERO) {
+                self.say(slot, Lane::Fast, Message::Stable { strand, index });
             }
         }
     }

@@ -310,11 +310,15 @@ impl Consensus {
         }
         let group = self.group.as_mut().expect("it has started");
         group.raw.tick();
+        let beats = group.raw.raft.state == StateRole::Leader && group.raw.raft.heartbeat_elapsed() == 0;
         for (id, sent) in group.origin.expire(now.mono) {
             self.effects.push(Effect::Unresolved { id, sent });
             self.effects.push(Effect::Event(Event::Unresolved { counter: id.counter, sent }));
         }
         self.observe(now);
+        if beats {
+            self.repeat_stable();
+        }
         self.tend_members();
         self.tend_snapshots(now);
     }
