@@ -8,6 +8,8 @@
 //! (pre-vote, check-quorum).
 //! So a request that is made on one of the two when both have been sound for a while is answered within
 //! [`ANSWER_NS_MAX`], whatever the answer is: *yes*, *no*, or that this node does not serve now.
+//! A node that has not been in sync since it started, or is sent the whole state, is not sound yet: how long that may
+//! take depends on the state, and that it ends is judged by `live`.
 //! Not looked at: times in which some link between two nodes is bad. A node that hears one peer and not the other may
 //! rightly be without a leader.
 
@@ -21,6 +23,9 @@ pub const SETTLED_NS: u64 = 1_500_000_000;
 /// 308 ms, and the first lease of a new leader takes another third of L: together 1.2 s. The rest is for work: a sync
 /// of a disk at fault under a leader, and the statements of a transaction in steps of a few rows each.
 pub const ANSWER_NS_MAX: u64 = 1_500_000_000;
+
+/// A wait that is told in a story, if it is the longest so far.
+pub const TOLD_NS_MIN: u64 = 400_000_000;
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Node {

@@ -82,7 +82,10 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             commit_timeout_ms: *waits.pick(&[3000, 700]),
             stable_timeout_ms: *waits.pick(&[2000, 600]),
             entry_bytes_max: *d.pick(&[1 << 20, 2000]),
-            checkpoint_log_bytes: *d.pick(&[8 << 10, 24 << 10, if often { 16 << 10 } else { 96 << 10 }]),
+            checkpoint_log_bytes: match (*d.pick(&[8 << 10, 24 << 10, 96 << 10, 400 << 10]), often) {
+                (bytes, true) => bytes.min(24 << 10),
+                (bytes, false) => bytes,
+            },
             segment_bytes: *d.pick(&[16 << 10, 64 << 10]),
             chunk_bytes: *d.pick(&[1 << 10, 8 << 10, 256 << 10]),
             step_work_max: *d.pick(&[1024, 16, 4]),
@@ -146,11 +149,15 @@ pub(super) const WIPE: usize = 18;
 pub(super) const ROT: usize = 19;
 pub(super) const KV_ERROR: usize = 20;
 pub(super) const KV_ROT: usize = 21;
+pub(super) const CRASH_LOOP: usize = 24;
 pub(super) const BAD_ENTRY: usize = 25;
 
 /// What strikes only when a node comes to some point: it is given time to come there.
 const WAITING: [usize; 6] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR, BAD_ENTRY];
 const WAITING_MS_MIN: u64 = 400;
+
+/// A process that dies once or twice is `kill`'s; this one goes on for longer than any lease.
+const LOOP_MS_MIN: u64 = 1200;
 
 /// The kinds of fault that a seed enables.
 fn kinds(seed: u64) -> Vec<usize> {
@@ -189,7 +196,11 @@ fn faults(seed: u64, kinds: &[usize]) -> Vec<Fault> {
             };
             before_ms = at_ms;
             let long = if d.chance(250) { d.between(4, 120) } else { d.between(100, 2500) };
-            let long = if WAITING.contains(&kind) { long.max(WAITING_MS_MIN) } else { long };
+            let long = match kind {
+                CRASH_LOOP => long.max(LOOP_MS_MIN),
+                _ if WAITING.contains(&kind) => long.max(WAITING_MS_MIN),
+                _ => long,
+            };
             let victim = d.chance(500).then_some(victim);
             let kind = one(kind, &mut d, victim);
             faults.push(Fault { id, at_ms, until_ms: (at_ms + long).min(*to), kind });

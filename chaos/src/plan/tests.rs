@@ -27,10 +27,22 @@ fn every_name_stands_at_its_place() {
 fn kinds_that_are_drawn_with_care_are_the_ones_that_are_meant() {
     let named = |at: usize| FaultKind::NAMES[at];
     use draw::*;
-    let names = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT, BAD_ENTRY].map(named);
+    let names = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT, CRASH_LOOP, BAD_ENTRY]
+        .map(named);
     assert_eq!(
         names,
-        ["torn", "crash_on", "power_off", "sync_error", "wipe", "rot", "kv_error", "kv_rot", "bad_entry"]
+        [
+            "torn",
+            "crash_on",
+            "power_off",
+            "sync_error",
+            "wipe",
+            "rot",
+            "kv_error",
+            "kv_rot",
+            "crash_loop",
+            "bad_entry"
+        ]
     );
 }
 

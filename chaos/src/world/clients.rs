@@ -12,6 +12,7 @@ pub(super) use clerk::Clerk;
 
 use super::story::Level;
 use super::{Happening, MS, World};
+use crate::invariant::stall;
 use crate::marks::Mark;
 use crate::plan::Plan;
 use crate::workload::{At, End, Form, Next, Run};
@@ -310,8 +311,19 @@ impl World {
     fn waited(&mut self, c: usize, what: impl Fn() -> String) {
         let Some(running) = &self.clients[c].running else { return };
         let (slot, asked_ns, now_ns) = (running.at.slot, running.asked_ns, self.now_ns);
-        let whole = Slot::ALL.map(|slot| !self.hosts[slot.at()].destroyed);
-        let found = self.judge.stalls.waited(slot, asked_ns, now_ns, whole, what);
+        let whole = Slot::ALL.map(|slot| self.hosts[slot.at()].caught_up);
+        let longest_ns = self.judge.stalls.longest_ns;
+        let found = self.judge.stalls.waited(slot, asked_ns, now_ns, whole, &what);
+        let news = self.judge.stalls.longest_ns > longest_ns.max(stall::TOLD_NS_MIN);
+        if news && self.tells(Level::Story) {
+            let waited_ms = self.judge.stalls.longest_ns / MS;
+            let why = what();
+            self.tell(
+                format!("client {c}"),
+                format!("has waited {waited_ms} ms for a sound node ({slot}), {why}"),
+                None,
+            );
+        }
         if let Err(why) = found {
             self.judge.broken("stall", why);
         }

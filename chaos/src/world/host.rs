@@ -42,6 +42,8 @@ pub struct Host {
     pub crash_on: Option<(usize, Point, u32)>,
     /// How many faults keep the process from being started again.
     pub held_down: u32,
+    /// It has been in sync in this life, and has not had to be sent the whole state since.
+    pub caught_up: bool,
     /// Its durable state was destroyed and it has not been seen in sync since.
     pub destroyed: bool,
     /// Something happened to its disk that lets it ask to be started empty.
@@ -81,6 +83,7 @@ impl Host {
             bad_entry: None,
             crash_on: None,
             held_down: 0,
+            caught_up: false,
             destroyed: false,
             may_reseed: false,
             kv_due_ns: 0,
@@ -109,6 +112,7 @@ impl Host {
         self.flush_due = None;
         self.timer_ns = u64::MAX;
         self.told_up = [false; 3];
+        self.caught_up = false;
         self.receives_from = None;
         self.writes_checkpoint = false;
     }

@@ -308,8 +308,9 @@ impl World {
             let whole = look.status.state == plait_replica::State::Synced
                 && member.is_some_and(|m| look.status.voters.contains(&m));
             let host = &mut self.hosts[look.slot.at()];
-            if host.destroyed && whole {
+            if whole && (host.destroyed || !host.caught_up) {
                 host.destroyed = false;
+                host.caught_up = true;
                 self.judge.stalls.changed(look.slot, true, self.now_ns);
             }
         }

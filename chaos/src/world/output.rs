@@ -101,7 +101,10 @@ impl World {
             }
             Event::Consensus(Consensus::TornTailCut { .. }) => self.counts.torn_tails += 1,
             Event::DuplicateAnswered { .. } => self.counts.duplicates_answered += 1,
-            Event::SnapshotBegun { from, .. } => self.host(slot).receives_from = Some(from),
+            Event::SnapshotBegun { from, .. } => {
+                self.host(slot).receives_from = Some(from);
+                self.host(slot).caught_up = false;
+            }
             Event::SnapshotFailed { .. } => self.host(slot).receives_from = None,
             Event::SnapshotReceived { .. } => {
                 self.host(slot).receives_from = None;

@@ -210,6 +210,7 @@ impl Replica {
             kv::Answer::Failed { generation, why } => {
                 self.checkpoints.run = None;
                 self.event(Event::CheckpointFailed { generation, why });
+                self.take_up_offer(now);
             }
             kv::Answer::Done { generation } => {
                 let made = run.made;
@@ -218,6 +219,7 @@ impl Replica {
                 self.counters.checkpoints += 1;
                 self.event(Event::CheckpointDone { generation, seqno: made.seqno });
                 self.cut_log();
+                self.take_up_offer(now);
             }
         }
     }

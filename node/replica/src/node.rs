@@ -40,6 +40,8 @@ pub struct Replica {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) prepared: Option<Prepared>,
     pub(crate) incoming: Option<Incoming>,
+    /// A snapshot that was offered while its place was taken: from whom, and its index and term.
+    pub(crate) offer: Option<(Slot, Index, Term)>,
     pub(crate) counters: Counters,
     pub(crate) state: State,
     pub(crate) out: Vec<Output>,
@@ -131,6 +133,7 @@ impl Replica {
             checkpoints,
             prepared: None,
             incoming: None,
+            offer: None,
             counters: Counters::default(),
             state: State::Initialized,
             out: events.into_iter().map(Output::Event).collect(),

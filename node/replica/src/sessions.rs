@@ -6,7 +6,7 @@
 use crate::api::{Output, SessionId, Ticket};
 use crate::event::Event;
 use crate::node::Replica;
-use plait_base::{Bytes, Index, Mono, Now, ProposalId, Room, Seqno};
+use plait_base::{Bytes, Index, Mono, Now, Outcome, ProposalId, Room, Seqno};
 use plait_consensus::zoo::{self, Bug};
 use plait_consensus::{Reads, Refusal, Strand};
 use plait_store::{Context, Error, Progress, Reply, Request, Session, Verdict};
@@ -280,7 +280,9 @@ impl Replica {
             Some(_) => zoo::on(Bug::AckBeforeStable) || zoo::on(Bug::AckBeforeApply),
             None => zoo::on(Bug::ReadNotHeld),
         };
-        if free || depends_on <= self.stable_seqno() {
+        // *Unknown* tells nothing that could turn out to be too new, and nothing may turn it into a *no* any more.
+        let unknown = hold.reply.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown);
+        if free || unknown || depends_on <= self.stable_seqno() {
             return self.reply(hold);
         }
         self.out.push(Output::Event(Event::Held { seqno: depends_on }));

@@ -108,7 +108,7 @@ impl Replica {
         self.transfer(from, Message::SnapshotChunk { index, cursor: cursor.clone(), chunk: bytes });
     }
 
-    pub(crate) fn snapshot_offered(&mut self, now: Now, from: Slot, index: Index, _term: Term) {
+    pub(crate) fn snapshot_offered(&mut self, now: Now, from: Slot, index: Index, term: Term) {
         if let Some(incoming) = &self.incoming {
             let stale = now.mono.since(incoming.last_heard) > self.config.limits.tick * FETCH_AGAIN_TICKS * 2;
             if (incoming.from == from && incoming.index == index) || !stale {
@@ -116,10 +116,12 @@ impl Replica {
             }
             self.drop_incoming("a newer one was offered");
         }
-        // A checkpoint under way holds the other place; the leader will offer again.
+        // A checkpoint under way holds the other place. The leader would offer again, but only after a long silence.
         if self.checkpoints.is_busy() {
+            self.offer = Some((from, index, term));
             return;
         }
+        self.offer = None;
         let generation = self.checkpoints.next_number();
         self.checkpoints.begin(generation);
         self.checkpoints.receiving = Some(generation);
@@ -139,6 +141,14 @@ impl Replica {
         self.checkpoint(kv::Op::Begin { generation, over: None });
         self.event(Event::SnapshotBegun { from, index });
         self.transfer(from, Message::SnapshotFetch { index, cursor: Bytes::new() });
+    }
+
+    /// The place for a snapshot is free again: takes up the offer that came meanwhile, if the log has not made it
+    /// needless.
+    pub(crate) fn take_up_offer(&mut self, now: Now) {
+        if let Some((from, index, term)) = self.offer.take().filter(|o| o.1 > self.consensus.commit()) {
+            self.snapshot_offered(now, from, index, term);
+        }
     }
 
     pub(crate) fn snapshot_chunk(
@@ -205,7 +215,7 @@ impl Replica {
         let Some(incoming) = &mut self.incoming else {
             // Dropped meanwhile, while a write was under way; its place is written anew by the next number.
             self.checkpoints.receiving = None;
-            return;
+            return self.take_up_offer(now);
         };
         match answer {
             kv::Answer::Written { .. } => {

@@ -258,6 +258,24 @@ fn proof_of_death_ends_the_wait_at_once_but_only_for_the_start_that_was_granted_
 }
 
 #[test]
+fn an_epoch_that_is_not_on_the_disk_yet_is_told_to_nobody() {
+    let table = Table::laid();
+    let boot = Boot { now: table.now, disk: &table.shelves[&slot(1)], checkpoint: None };
+    let mut node = Consensus::open(config(slot(1)), boot).expect("the disk is whole");
+    let epoch = table.nodes[&slot(1)].durable_epoch();
+    assert_eq!(node.epoch().0, epoch.0 + 1, "it is the second start");
+    assert_eq!(node.durable_epoch(), BootEpoch(0), "and the third may be the second one's equal");
+    let mut effects = Vec::new();
+    node.flush(table.now, &mut effects);
+    for effect in effects {
+        if let Effect::Persist(persist) = effect {
+            node.persisted(table.now, persist.token);
+        }
+    }
+    assert_eq!(node.durable_epoch(), node.epoch());
+}
+
+#[test]
 fn a_wiped_node_is_taken_in_as_its_next_incarnation() {
     let mut table = Table::laid();
     table.pass(Duration::from_millis(800));
