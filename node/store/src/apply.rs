@@ -13,16 +13,18 @@
 //! sound node refuses it alike, the astray one's hash chain parts from theirs, and it has to leave. A panic here
 //! would end the sound ones.
 
+use crate::alter::Altering;
 use crate::error::Error;
 use crate::key::{self, Key};
 use crate::op::{Op, ReadKey, RowChange, RowOp, WriteSet};
 use crate::request::TableDef;
 use crate::store::{Store, TOMBSTONE_BYTES, row_key, row_value, table_key};
-use crate::table::{Body, Entry, Marks, Table, TableId, TableInfo, Version};
+use crate::table::{Body, Entry, Marks, Table, TableHead, TableId, TableInfo, Version};
 use crate::verdict::Verdict;
 use crate::zoo::{self, Bug};
-use crate::{catalogue, row};
+use crate::{catalogue, index, row};
 use plait_base::{Bytes, Digest, ProposalId, Seqno, Slot};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 /// An operation under way.
@@ -34,6 +36,10 @@ pub(crate) struct Work {
     at: usize,
     /// Where in a range it goes on.
     from: Option<Key>,
+    /// The unique places that the rows so far would take: table, index, place.
+    taken: BTreeSet<(usize, usize, Vec<u8>)>,
+    /// What is made of a table that is altered.
+    altering: Option<Box<Altering>>,
     verdict: Option<Verdict>,
 }
 
@@ -78,6 +84,8 @@ impl Store {
             stage: Stage::Rows,
             at: 0,
             from: None,
+            taken: BTreeSet::new(),
+            altering: None,
             verdict: None,
         };
         match Op::decode(bytes) {
@@ -107,6 +115,18 @@ impl Store {
                 Op::Drop { name, if_exists } => {
                     let verdict = self.drop_table(seqno, name, *if_exists);
                     work.rule(verdict);
+                }
+                Op::Alter(_) => {
+                    let Op::Alter(alter) = std::mem::replace(&mut work.op, Op::WriteSet(WriteSet::default()))
+                    else {
+                        unreachable!("the caller looked");
+                    };
+                    let altered = self.alter(seqno, &alter, &mut work.altering, budget);
+                    work.op = Op::Alter(alter);
+                    match altered {
+                        None => return false,
+                        Some(verdict) => work.rule(verdict),
+                    }
                 }
                 Op::Reserve { table, slot, above, count } => {
                     let verdict = self.reserve(seqno, *table, *slot, *above, *count);
@@ -149,7 +169,9 @@ impl Store {
             let certified = match work.stage {
                 Stage::Rows => {
                     *budget -= 1;
-                    self.certify_row(&set, work.at, origin)
+                    self.certify_row(&set, work.at, origin).and_then(|()| {
+                        self.certify_unique(&set, work.at, &mut work.taken, budget)
+                    })
                 }
                 Stage::Reads => {
                     *budget -= 1;
@@ -181,7 +203,7 @@ impl Store {
         for (id, schema_version) in &set.tables {
             // A dropped table may or may not still be in memory here, so nothing of it may reach the verdict.
             let table = self.tables.get(id).filter(|table| table.dropped.is_none());
-            if table.is_none_or(|table| table.info.schema_version != *schema_version) {
+            if table.is_none_or(|table| table.info().schema_version != *schema_version) {
                 return Err(Error::SchemaChanged { table: format!("#{}", id.0) });
             }
         }
@@ -207,9 +229,9 @@ impl Store {
         let entry = table.rows.get(row.key.as_ref());
         self.certify_entry(table, entry, &row.key, row.read_at, origin)?;
         let now = entry.and_then(|entry| entry.newest.row());
-        let columns = table.info.def.columns.len();
+        let columns = table.info().def.columns.len();
         let astray = |what: &str| {
-            let (name, key) = (table.info.name(), key::show(&row.key));
+            let (name, key) = (table.info().name(), key::show(&row.key));
             Err(Error::Internal {
                 why: format!(
                     "row {key} of {name} {what}, although nobody wrote it after seqno {}: the node that proposed \
@@ -222,7 +244,7 @@ impl Store {
             (RowChange::Insert(new), None) if row::whole(new, columns) => Ok(()),
             (RowChange::Insert(_), None) => astray("would not have a cell for each column"),
             (RowChange::Insert(_), Some(_)) => {
-                Err(Error::DuplicateKey { table: table.info.name().to_owned(), key: key::show(&row.key) })
+                Err(duplicate(table.info(), PRIMARY, &row.key))
             }
             (RowChange::Update { .. } | RowChange::Delete { .. }, None) => astray("is not there"),
             (RowChange::Update { before, cells }, Some(now)) => {
@@ -255,7 +277,7 @@ impl Store {
     ) -> Result<(), Error> {
         match entry {
             Some(entry) if self.lost(entry, read_at, origin) => {
-                Err(conflict(&table.info, key, read_at, entry.newest.seqno))
+                Err(conflict(table.info(), key, read_at, entry.newest.seqno))
             }
             _ => Ok(()),
         }
@@ -272,6 +294,10 @@ impl Store {
     ) -> Option<Result<(), Error>> {
         let range = &set.ranges[at];
         let table = &self.tables[&set.tables[range.table].0];
+        if range.index.is_some_and(|at| at >= table.indexes.len()) {
+            let why = "a write-set read through a key that its table has not got".to_owned();
+            return Some(Err(Error::Internal { why }));
+        }
         let last = from.take();
         let lo = match &last {
             Some(last) => Bound::Excluded::<&[u8]>(last),
@@ -285,6 +311,26 @@ impl Store {
         if empty || zoo::on(Bug::RangesDropped) {
             return Some(Ok(()));
         }
+        if let Some(at) = range.index {
+            // A row that was read and has left is among the keys that were read; who came and left again was never
+            // there. So only who stands here now counts, and nothing that was collected.
+            let def = &table.info().def.indexes[at];
+            for place in table.indexes[at].entries.range::<[u8], _>((lo, hi)) {
+                if *budget == 0 {
+                    return None;
+                }
+                *budget -= 1;
+                *from = Some(place.clone());
+                let (values, key) = index::split(def, place);
+                let Some(entry) = table.rows.get(key) else { continue };
+                if self.lost(entry, range.read_at, origin) && index::stands(def, Some(&entry.newest), values) {
+                    *from = None;
+                    return Some(Err(conflict(table.info(), key, range.read_at, entry.newest.seqno)));
+                }
+            }
+            *from = None;
+            return Some(Ok(()));
+        }
         for (key, entry) in table.rows.range::<[u8], _>((lo, hi)) {
             if *budget == 0 {
                 return None;
@@ -293,11 +339,64 @@ impl Store {
             *from = Some(key.clone());
             if self.lost(entry, range.read_at, origin) {
                 *from = None;
-                return Some(Err(conflict(&table.info, key, range.read_at, entry.newest.seqno)));
+                return Some(Err(conflict(table.info(), key, range.read_at, entry.newest.seqno)));
             }
         }
         *from = None;
         Some(Ok(()))
+    }
+
+    /// No two rows may come to stand in one place of a unique key: neither two of the write-set, nor one of it and
+    /// one that it leaves where it is.
+    fn certify_unique(
+        &self,
+        set: &WriteSet,
+        at: usize,
+        taken: &mut BTreeSet<(usize, usize, Vec<u8>)>,
+        budget: &mut u32,
+    ) -> Result<(), Error> {
+        let op = &set.rows[at];
+        let table = &self.tables[&set.tables[op.table].0];
+        let info = table.info();
+        if !info.def.indexes.iter().any(|index| index.unique) {
+            return Ok(());
+        }
+        let before = table.rows.get(op.key.as_ref()).and_then(|entry| entry.newest.row());
+        let Some(after) = row_after(&op.change, before) else { return Ok(()) };
+        for (n, def) in info.def.indexes.iter().enumerate().filter(|(_, def)| def.unique) {
+            let (place, null) = index::place_of(def, &after);
+            if null || before.is_some_and(|before| index::place_of(def, before).0 == place) {
+                continue;
+            }
+            // Who stands there and is moved away by the same write-set is not in the way.
+            let moves = |key: &[u8]| {
+                let found = set.rows.binary_search_by(|row| (row.table, row.key.as_ref()).cmp(&(op.table, key)));
+                let Ok(found) = found else { return false };
+                let before = table.rows.get(key).and_then(|entry| entry.newest.row());
+                match (&set.rows[found].change, row_after(&set.rows[found].change, before)) {
+                    (RowChange::Insert(_), _) => false,
+                    // What is no row is refused at its turn.
+                    (_, Some(after)) if row::whole(&after, info.def.columns.len()) => {
+                        index::place_of(def, &after).0 != place
+                    }
+                    _ => true,
+                }
+            };
+            let (holder, looks) = table.holder(n, &place, |key| key == op.key.as_ref() || moves(key));
+            *budget = budget.saturating_sub(looks);
+            if let Some(holder) = holder {
+                let winner = table.rows[holder].newest.seqno;
+                return Err(if winner > op.read_at {
+                    conflict(info, holder, op.read_at, winner)
+                } else {
+                    duplicate(info, &def.name, &place)
+                });
+            }
+            if !taken.insert((op.table, n, place.clone())) {
+                return Err(duplicate(info, &def.name, &place));
+            }
+        }
+        Ok(())
     }
 
     fn lost(&self, entry: &Entry, read_at: Seqno, origin: Slot) -> bool {
@@ -323,7 +422,7 @@ impl Store {
         let export_key = row_key(id, key);
         let tombstone_bytes = key.len() as u64 + TOMBSTONE_BYTES;
         table.changed = seqno;
-        let entry = table.rows.get_mut(key);
+        let entry = table.rows.get(key);
         let body = match (&op.change, &entry) {
             (RowChange::Insert(row), _) => Body::Row(row.as_ref().into()),
             (RowChange::Delete { .. }, _) => Body::Tombstone { purged: Seqno::ZERO },
@@ -337,7 +436,9 @@ impl Store {
         let version = Version { seqno, body };
         let gone = version.row().is_none();
         let value = row_value(&version).expect("a new version is remembered");
-        match entry {
+        let before = table.rows.get(key).map(|entry| entry.newest.clone()).filter(|_| !table.indexes.is_empty());
+        table.enter(key, before.as_ref(), &version);
+        match table.rows.get_mut(key) {
             Some(entry) => {
                 if let Some(value) = row_value(&entry.newest) {
                     Store::hash_out(&mut self.state, &mut table.hash, &export_key, &value);
@@ -377,7 +478,7 @@ impl Store {
     /// An id that was used lifts the mark of its class, whoever chose it, so that it is never handed out again.
     fn note_id(&mut self, id: TableId, key: &[u8], row: &[u8], seqno: Seqno) {
         let table = self.tables.get_mut(&id).expect("the write-set was certified against this table");
-        let Some(value) = used_id(&table.info, key, row) else { return };
+        let Some(value) = used_id(table.info(), key, row) else { return };
         table.known_max = table.known_max.max(value);
         let slot = class_of(value);
         let mut marks = table.marks();
@@ -391,15 +492,16 @@ impl Store {
         if zoo::on(Bug::IdMarkLost) {
             return;
         }
-        let table = self.tables.get_mut(&id).expect("marks belong to a table");
-        let before = catalogue::value(table, None);
+        let info = std::sync::Arc::clone(self.tables[&id].info());
+        self.set_head(id, TableHead { seqno, info, marks });
+    }
+
+    pub(crate) fn set_head(&mut self, id: TableId, head: TableHead) {
+        let table = self.tables.get_mut(&id).expect("a head belongs to a table");
+        let before = catalogue::value(table.head());
         Store::hash_out(&mut self.state, &mut table.hash, &table_key(id), &before);
-        match table.marks.last_mut() {
-            Some((last, current)) if *last == seqno => *current = marks,
-            _ => table.marks.push((seqno, marks)),
-        }
-        table.changed = seqno;
-        let after = catalogue::value(table, None);
+        table.set_head(head);
+        let after = catalogue::value(table.head());
         Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &after);
     }
 
@@ -415,7 +517,7 @@ impl Store {
         let id = TableId(self.next_table);
         self.next_table += 1;
         let mut table = Table::new(TableInfo::new(id, 1, seqno, def), (seqno, Marks::default()));
-        let value = catalogue::value(&table, None);
+        let value = catalogue::value(table.head());
         Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &value);
         self.add_table(table);
         self.catalogue_changed = seqno;
@@ -430,15 +532,19 @@ impl Store {
                 Err(Error::NoTable { table: name.to_owned() })
             };
         };
-        let table = self.tables.get_mut(&id).expect("the name led here");
+        self.take_out(seqno, id);
+        Ok(Verdict::done(seqno))
+    }
+
+    /// A table is no more from here on. Its rows leave the state at once and the memory later.
+    pub(crate) fn take_out(&mut self, seqno: Seqno, id: TableId) {
+        let table = self.tables.get_mut(&id).expect("the caller looked");
         table.dropped = Some(seqno);
         table.changed = seqno;
-        // The rows leave the state at once and the memory later.
         self.state.part(&table.hash);
         self.tombstone_bytes -= table.tombstone_bytes;
         self.dropped.push_back((seqno, id));
         self.catalogue_changed = seqno;
-        Ok(Verdict::done(seqno))
     }
 
     fn reserve(
@@ -460,7 +566,7 @@ impl Store {
             Some(first.saturating_add(steps * 3)).map(|last| last - (last - first).rem_euclid(3))
         });
         let (Some(first), Some(last)) = (first, last) else {
-            return Err(Error::Misuse { why: format!("table {} has no more ids", table.info.name()) });
+            return Err(Error::Misuse { why: format!("table {} has no more ids", table.info().name()) });
         };
         marks.lift(slot, last);
         self.set_marks(id, seqno, marks);
@@ -524,6 +630,24 @@ impl Work {
 /// as refusals and not as what they do in a store without it.
 fn defended() -> bool {
     !(zoo::on(Bug::LastSeenAtCommit) || zoo::on(Bug::SameOriginSkipped) || zoo::on(Bug::CertWindowOffByOne))
+}
+
+/// The name of the primary key.
+pub(crate) const PRIMARY: &str = "PRIMARY";
+
+pub(crate) fn duplicate(info: &TableInfo, index: &str, key: &[u8]) -> Error {
+    Error::DuplicateKey { table: info.name().to_owned(), index: index.to_owned(), key: key::show(key) }
+}
+
+/// A row after a change that was certified; `None`: it is gone.
+fn row_after<'a>(change: &'a RowChange, before: Option<&[u8]>) -> Option<std::borrow::Cow<'a, [u8]>> {
+    match change {
+        RowChange::Insert(row) => Some(row.as_ref().into()),
+        RowChange::Delete { .. } => None,
+        RowChange::Update { cells, .. } => {
+            row::patch(before?, cells.iter().map(|(at, cell)| (*at, cell.as_ref()))).map(Into::into)
+        }
+    }
 }
 
 fn conflict(info: &TableInfo, key: &[u8], read_at: Seqno, winner: Seqno) -> Error {

@@ -137,6 +137,30 @@ pub fn decode(key: &[u8]) -> Result<Vec<Value>, Error> {
     Ok(values)
 }
 
+/// How many bytes the first `count` values of a key take; `None` if it has not so many.
+pub fn length(key: &[u8], count: usize) -> Option<usize> {
+    let mut at = 0;
+    for _ in 0..count {
+        at += match *key.get(at)? {
+            NULL => 1,
+            INT => 9,
+            TEXT | BYTES => {
+                let mut end = at + 1;
+                loop {
+                    match (*key.get(end)?, key.get(end + 1)) {
+                        (0, Some(1)) => break end + 2 - at,
+                        (0, Some(_)) => end += 2,
+                        (0, None) => return None,
+                        _ => end += 1,
+                    }
+                }
+            }
+            _ => return None,
+        };
+    }
+    (at <= key.len()).then_some(at)
+}
+
 fn unescaped(r: &mut Reader<'_>) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     loop {
@@ -221,6 +245,7 @@ mod tests {
             let within = lo <= key_bytes && key_bytes < past(&lo);
             prop_assert_eq!(within, key.starts_with(&prefix));
             prop_assert!(key_bytes < after(&key_bytes));
+            prop_assert_eq!(length(&[lo.clone(), key_bytes].concat(), prefix.len()), Some(lo.len()));
         }
 
         #[test]

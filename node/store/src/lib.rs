@@ -11,12 +11,14 @@
 //! ordered elsewhere; [`Store::apply`] certifies and applies it on every node; the [`Verdict`] comes back to the
 //! session, which answers.
 
+mod alter;
 mod apply;
 pub mod catalogue;
 mod collect;
 pub mod error;
 pub mod export;
 mod ids;
+mod index;
 pub mod key;
 pub mod op;
 pub mod request;
@@ -36,7 +38,7 @@ pub use export::{Chunk, Head, Importer, head_seqno};
 pub use ids::Local;
 pub use op::Op;
 pub use request::{
-    Change, Client, Column, ColumnHead, ColumnType, Done, Isolation, Reply, Request, Rows, Step, StepResult,
+    Change, Client, Column, ColumnHead, ColumnType, Done, IndexDef, IndexPart, Isolation, Reply, Request, Rows, Step, StepResult,
     TableDef,
 };
 pub use session::{Context, Progress, RETRIES_MAX, Session};

@@ -144,7 +144,7 @@ pub struct Column {
 }
 
 /// A table as its creator wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct TableDef {
     pub name: String,
     pub columns: Vec<Column>,
@@ -152,7 +152,28 @@ pub struct TableDef {
     pub primary: Vec<usize>,
     /// The column that is filled with ids of this node's class when it is inserted as `NULL`.
     pub auto_increment: Option<usize>,
+    /// The keys beside the primary one.
+    pub indexes: Vec<IndexDef>,
     pub if_not_exists: bool,
+}
+
+/// A secondary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexDef {
+    pub name: String,
+    /// In key order.
+    pub parts: Vec<IndexPart>,
+    /// No two rows may have the same values in it; rows with a NULL in it are free.
+    pub unique: bool,
+}
+
+/// A column of a secondary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexPart {
+    /// Place in the table's columns.
+    pub column: usize,
+    /// Only so many characters (or bytes) of a text stand in the key; 0: all of it.
+    pub prefix: u32,
 }
 
 /// Rows with the names of their columns.

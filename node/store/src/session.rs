@@ -84,6 +84,7 @@ pub(crate) enum Action {
     Whole(Isolation, Work),
     /// Each commits the open transaction first, as in MySQL.
     Create(TableDef),
+    Alter(Box<sql::Alter>),
     Drop(Drops),
     /// Another client takes over: what was open is rolled back, what was set is forgotten.
     Attach(Client),
@@ -177,6 +178,11 @@ enum Doing {
     },
     /// Waits for the verdict of a table's creation.
     Create,
+    /// Waits for the verdict of a change of a table's definition; begins it again if somebody was faster.
+    Alter {
+        alter: Box<sql::Alter>,
+        tries_left: u32,
+    },
     /// Waits for the verdict of the first one's removal.
     Drop(Drops),
 }
@@ -313,7 +319,7 @@ impl Session {
     ) -> Move {
         match std::mem::replace(&mut job.doing, Doing::Next) {
             Doing::Next => match job.next(&mut self.vars, ctx) {
-                Some(Ok(action)) => self.act(job, action, store),
+                Some(Ok(action)) => self.act(job, action, store, ctx),
                 Some(Err(error)) => Move::Fail(error),
                 None => Move::Out(Progress::Reply {
                     depends_on: job.depends_on,
@@ -332,12 +338,25 @@ impl Session {
                 if let Err(error) = job.ruled(store) {
                     return Move::Fail(txn.named(error));
                 }
-                self.committed(job, store, then)
+                self.committed(job, store, ctx, then)
             }
             Doing::Create => match job.ruled(store) {
                 Ok(()) => {
                     job.results.push(StepResult::Done(Done::default()));
                     Move::On
+                }
+                Err(error) => Move::Fail(error),
+            },
+            Doing::Alter { alter, tries_left } => match job.ruled(store) {
+                Ok(()) => {
+                    job.results.push(StepResult::Done(Done::default()));
+                    Move::On
+                }
+                Err(Error::SchemaChanged { .. }) if tries_left > 0 => {
+                    self.alter(job, store, ctx, alter, tries_left - 1)
+                }
+                Err(Error::SchemaChanged { .. }) => {
+                    Move::Fail(Error::SchemaChanged { table: alter.table.name.clone() })
                 }
                 Err(error) => Move::Fail(error),
             },
@@ -353,18 +372,18 @@ impl Session {
         }
     }
 
-    fn act(&mut self, job: &mut Job, action: Action, store: &Store) -> Move {
+    fn act(&mut self, job: &mut Job, action: Action, store: &Store, ctx: &Context<'_>) -> Move {
         match action {
             Action::Begin(isolation) => {
                 if self.txn.is_some() {
-                    return self.commit(job, store, Some(Action::Begin(isolation)));
+                    return self.commit(job, store, ctx, Some(Action::Begin(isolation)));
                 }
                 let isolation = isolation.unwrap_or_else(|| self.vars.take_isolation());
                 self.txn = Some(Txn::new(isolation));
                 job.results.push(StepResult::Done(Done::default()));
                 Move::On
             }
-            Action::Commit => self.commit(job, store, None),
+            Action::Commit => self.commit(job, store, ctx, None),
             Action::Rollback => {
                 self.txn = None;
                 job.results.push(StepResult::Done(Done::default()));
@@ -399,7 +418,7 @@ impl Session {
             }
             Action::Create(def) => {
                 if self.txn.is_some() {
-                    return self.commit(job, store, Some(Action::Create(def)));
+                    return self.commit(job, store, ctx, Some(Action::Create(def)));
                 }
                 if let Err(error) = catalogue::normal(&def) {
                     return Move::Fail(error);
@@ -407,9 +426,15 @@ impl Session {
                 job.doing = Doing::Create;
                 Move::Out(Progress::Order(Op::Create(def).encode()))
             }
+            Action::Alter(alter) => {
+                if self.txn.is_some() {
+                    return self.commit(job, store, ctx, Some(Action::Alter(alter)));
+                }
+                self.alter(job, store, ctx, alter, RETRIES_MAX)
+            }
             Action::Drop(drops) => {
                 if self.txn.is_some() {
-                    return self.commit(job, store, Some(Action::Drop(drops)));
+                    return self.commit(job, store, ctx, Some(Action::Drop(drops)));
                 }
                 self.drop_next(job, drops)
             }
@@ -424,6 +449,34 @@ impl Session {
             Action::Answer(result) => {
                 job.results.push(result);
                 Move::On
+            }
+        }
+    }
+
+    /// Works out what a table's definition is to be, and orders that.
+    fn alter(
+        &mut self,
+        job: &mut Job,
+        store: &Store,
+        ctx: &Context<'_>,
+        alter: Box<sql::Alter>,
+        tries_left: u32,
+    ) -> Move {
+        let mut txn = Txn::new(Isolation::ReadCommitted);
+        let planned = txn.statement(store, &ctx.may_read).and_then(|()| {
+            let info = txn.table(store, self.vars.table(&alter.table)?)?;
+            alter.op(&info, &self.vars, ctx)
+        });
+        job.rest_on(txn.depends_on());
+        match planned {
+            Err(error) => Move::Fail(error),
+            Ok(None) => {
+                job.results.push(StepResult::Done(Done::default()));
+                Move::On
+            }
+            Ok(Some(op)) => {
+                job.doing = Doing::Alter { alter, tries_left };
+                Move::Out(Progress::Order(op.encode()))
             }
         }
     }
@@ -448,9 +501,9 @@ impl Session {
     }
 
     /// Goes on after a commit: with what had to wait for it, or, if it was asked for by itself, with its result.
-    fn committed(&mut self, job: &mut Job, store: &Store, then: Option<Action>) -> Move {
+    fn committed(&mut self, job: &mut Job, store: &Store, ctx: &Context<'_>, then: Option<Action>) -> Move {
         match then {
-            Some(action) => self.act(job, action, store),
+            Some(action) => self.act(job, action, store, ctx),
             None => {
                 job.results.push(StepResult::Done(Done::default()));
                 Move::On
@@ -459,8 +512,8 @@ impl Session {
     }
 
     /// Ends the open transaction, if there is one, and goes on with `then`.
-    fn commit(&mut self, job: &mut Job, store: &Store, then: Option<Action>) -> Move {
-        let Some(txn) = self.txn.take() else { return self.committed(job, store, then) };
+    fn commit(&mut self, job: &mut Job, store: &Store, ctx: &Context<'_>, then: Option<Action>) -> Move {
+        let Some(txn) = self.txn.take() else { return self.committed(job, store, ctx, then) };
         job.rest_on(txn.depends_on());
         match txn.encode(store) {
             Some(op) => {
@@ -470,7 +523,7 @@ impl Session {
                 job.doing = Doing::Commit { txn: Box::new(txn), then };
                 Move::Out(Progress::Order(op))
             }
-            None => self.committed(job, store, then),
+            None => self.committed(job, store, ctx, then),
         }
     }
 
@@ -500,7 +553,7 @@ impl Session {
                     job.rest_on(store.applied());
                     let named = match (error, store.tables.get(&table)) {
                         (Error::SchemaChanged { .. }, Some(table)) => {
-                            Error::SchemaChanged { table: table.info.name().to_owned() }
+                            Error::SchemaChanged { table: table.info().name().to_owned() }
                         }
                         (error, _) => error,
                     };
@@ -636,7 +689,7 @@ impl Job {
         match &self.doing {
             Doing::Next => false,
             Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit),
-            Doing::Commit { .. } | Doing::Create | Doing::Drop(_) => true,
+            Doing::Commit { .. } | Doing::Create | Doing::Alter { .. } | Doing::Drop(_) => true,
         }
     }
 

@@ -1,7 +1,7 @@
 //! UPDATE and DELETE: first the rows are found, then they are changed, so that a row that a change moves is not met
 //! again.
 
-use super::access;
+use super::access::access;
 use super::compile::{Columns, Compiler};
 use super::expr::{Checks, Expr};
 use super::insert::{Assigned, assigned, is_default, place_of};
@@ -68,9 +68,8 @@ impl Change {
             }
         };
         let limit = bound(&tree.limit, u64::MAX, &mut compiler("limit"))?;
-        let spans = access::spans(&info, filter.as_ref());
         Ok(Change {
-            source: Source::new(Arc::clone(&info), spans, false),
+            source: Source::new(Arc::clone(&info), access(&info, filter.as_ref()), false),
             info,
             filter,
             set,

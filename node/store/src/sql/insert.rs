@@ -182,23 +182,38 @@ impl Insert {
         };
         let inserted = match (&tree.on_duplicate, &self.on_duplicate) {
             (OnDuplicate::Replace, _) => {
-                // As MySQL counts it: the row that went and the row that came.
+                // As MySQL counts it: the rows that went and the row that came.
+                for (_, rival) in env.txn.rivals(env.store, &info, &[&key], &row)? {
+                    let gone = env.txn.delete(env.store, &info, rival)?;
+                    self.done.affected += u64::from(gone);
+                    self.duplicates += u64::from(gone);
+                }
                 let there = env.txn.put(env.store, &info, key, &row)?;
                 self.done.affected += 1 + u64::from(there);
                 self.duplicates += u64::from(there);
                 true
             }
-            (OnDuplicate::Update(_), Some(_)) => match env.txn.get_to_write(env.store, &info, &key)? {
-                None => {
-                    env.txn.insert(env.store, &info, key, &row)?;
-                    self.done.affected += 1;
-                    true
+            (OnDuplicate::Update(_), Some(_)) => {
+                // The row that is in the way: of the primary key, else of the first unique one.
+                let mut there = env.txn.get_to_write(env.store, &info, &key)?.map(|old| (key.clone(), old));
+                if there.is_none() {
+                    let rival = env.txn.rivals(env.store, &info, &[&key], &row)?.into_iter().next();
+                    if let Some((_, rival)) = rival {
+                        there = env.txn.get_to_write(env.store, &info, &rival)?.map(|old| (rival, old));
+                    }
                 }
-                Some(old) => {
-                    self.update_there(env, &info, key, row::kept(&old), row)?;
-                    false
+                match there {
+                    None => {
+                        env.txn.insert(env.store, &info, key, &row)?;
+                        self.done.affected += 1;
+                        true
+                    }
+                    Some((key, old)) => {
+                        self.update_there(env, &info, key, row::kept(&old), row)?;
+                        false
+                    }
                 }
-            },
+            }
             (OnDuplicate::Ignore, _) => match env.txn.insert(env.store, &info, key, &row) {
                 Ok(()) => {
                     self.done.affected += 1;

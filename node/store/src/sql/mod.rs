@@ -11,6 +11,7 @@
 //! Not here: isolation, certification, ids (the kernel); bytes on a wire (`wire`).
 
 mod access;
+mod alter;
 mod change;
 mod compile;
 mod convert;
@@ -36,12 +37,14 @@ mod vars;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use alter::Alter;
 pub(crate) use statement::Statement;
 pub(crate) use vars::Vars;
 
 use crate::error::Error;
-use crate::request::{Done, Isolation, StepResult};
+use crate::request::{Column, Done, Isolation, StepResult};
 use crate::session::{Action, Context, Drops, Work};
+use crate::value::Value;
 use compile::{Compiler, names, unsupported};
 use datum::Datum;
 use show::{About, Answer, Show, Wanted};
@@ -113,6 +116,11 @@ impl Script {
     }
 }
 
+/// A value of another column's kind as `column` keeps it.
+pub(crate) fn recast(column: &Column, value: &Value) -> Result<Value, Error> {
+    convert::into_column(column, Datum::of(value))
+}
+
 fn done() -> Action {
     Action::Answer(StepResult::Done(Done::default()))
 }
@@ -129,7 +137,9 @@ fn shown(answer: Answer, wanted: &Wanted, vars: &mut Vars, ctx: &Context<'_>) ->
 /// Statements that are known and not done, by their first words. Of those that the parser does not know either this
 /// is the only place.
 const NOT_DONE: &[&[&str]] = &[
-    &["ALTER"],
+    &["ALTER", "DATABASE"],
+    &["ALTER", "USER"],
+    &["ALTER", "VIEW"],
     &["ANALYZE"],
     &["BINLOG"],
     &["CACHE"],
@@ -139,17 +149,14 @@ const NOT_DONE: &[&[&str]] = &[
     &["CHECKSUM"],
     &["CREATE", "DATABASE"],
     &["CREATE", "FUNCTION"],
-    &["CREATE", "INDEX"],
     &["CREATE", "PROCEDURE"],
     &["CREATE", "SCHEMA"],
     &["CREATE", "TRIGGER"],
-    &["CREATE", "UNIQUE"],
     &["CREATE", "USER"],
     &["CREATE", "VIEW"],
     &["DEALLOCATE"],
     &["DO"],
     &["DROP", "DATABASE"],
-    &["DROP", "INDEX"],
     &["DROP", "SCHEMA"],
     &["DROP", "USER"],
     &["DROP", "VIEW"],
@@ -166,7 +173,7 @@ const NOT_DONE: &[&[&str]] = &[
     &["PREPARE"],
     &["PURGE"],
     &["RELEASE", "SAVEPOINT"],
-    &["RENAME"],
+    &["RENAME", "USER"],
     &["REPAIR"],
     &["RESET"],
     &["REVOKE"],
@@ -178,7 +185,6 @@ const NOT_DONE: &[&[&str]] = &[
     &["STOP"],
     &["START", "SLAVE"],
     &["START", "REPLICA"],
-    &["TRUNCATE"],
     &["UNINSTALL"],
     &["UNLOCK"],
     &["WITH"],
@@ -245,7 +251,23 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
         Tree::Commit { chain: false, end: false, modifier: None } => Ok(vec![Action::Commit]),
         Tree::Rollback { chain: false, savepoint: None } => Ok(vec![Action::Rollback]),
         Tree::Commit { chain: true, .. } | Tree::Rollback { chain: true, .. } => unsupported("AND CHAIN"),
-        Tree::CreateTable(tree) => Ok(vec![Action::Create(ddl::create(tree, vars, ctx)?)]),
+        Tree::CreateTable(tree) => match ddl::like(&tree)? {
+            Some(alter) => Ok(vec![Action::Alter(Box::new(alter))]),
+            None => Ok(vec![Action::Create(ddl::create(tree, vars, ctx)?)]),
+        },
+        Tree::AlterTable(tree) => Ok(vec![Action::Alter(Box::new(Alter::table(tree)?))]),
+        Tree::CreateIndex(tree) => Ok(vec![Action::Alter(Box::new(Alter::add_index(tree)?))]),
+        Tree::Truncate(tree) => Ok(vec![Action::Alter(Box::new(Alter::truncate(tree)?))]),
+        Tree::RenameTable(list) => {
+            let one = |one: &ast::RenameTable| Ok(Action::Alter(Box::new(Alter::rename(&one.old_name, &one.new_name)?)));
+            match &list[..] {
+                [only] => Ok(vec![one(only)?]),
+                _ => unsupported("RENAME of several tables in one statement"),
+            }
+        }
+        Tree::Drop {
+            object_type: ast::ObjectType::Index, if_exists: false, names, table: Some(table), ..
+        } if names.len() == 1 => Ok(vec![Action::Alter(Box::new(Alter::drop_index(&names[0], &table)?))]),
         Tree::Drop {
             object_type: ast::ObjectType::Table,
             if_exists,

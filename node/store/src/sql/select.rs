@@ -3,7 +3,7 @@
 //! Sorting and grouping go on while rows come, in ordered maps, so that no long step waits at the end. A walk in key
 //! order that is wanted in key order is not sorted at all, and ends with its LIMIT.
 
-use super::access;
+use super::access::access;
 use super::compile::{Columns, Compiler};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
@@ -198,11 +198,11 @@ impl Select {
 
         let mut source = None;
         if let Some(info) = info {
-            if !grouped && in_key_order(&order, &info) {
+            let access = access(&info, filter.as_ref());
+            if !grouped && in_key_order(&order, &info, access.index) {
                 order.clear();
             }
-            let spans = access::spans(&info, filter.as_ref());
-            source = Some(Source::new(info, spans, tree.lock));
+            source = Some(Source::new(info, access, tree.lock));
         }
         Ok(Select {
             source,
@@ -482,9 +482,16 @@ fn columns_in<'e>(exprs: impl Iterator<Item = &'e Expr>) -> usize {
 }
 
 /// Whether a walk in key order puts out rows in this order already.
-fn in_key_order(order: &[(Expr, Direction)], info: &TableInfo) -> bool {
-    order.len() <= info.def.primary.len()
-        && order.iter().zip(&info.def.primary).all(|((expr, direction), column)| {
+fn in_key_order(order: &[(Expr, Direction)], info: &TableInfo, index: Option<usize>) -> bool {
+    // What stands in a key only in part says nothing of the order of the rest; behind its columns are the primary
+    // key's.
+    let parts = index.map_or(&[][..], |at| &info.def.indexes[at].parts);
+    let sharp = parts.iter().take_while(|part| part.prefix == 0).map(|part| part.column);
+    let all_sharp = parts.iter().all(|part| part.prefix == 0);
+    let behind = info.def.primary.iter().copied().filter(|_| all_sharp);
+    let key: Vec<usize> = sharp.chain(behind).collect();
+    order.len() <= key.len()
+        && order.iter().zip(&key).all(|((expr, direction), column)| {
             *direction == Direction::Up && matches!(expr, Expr::Column(at) if at == column)
         })
 }

@@ -9,7 +9,8 @@ use super::expr::{Checks, Row};
 use super::tree::TableRef;
 use super::vars::Vars;
 use crate::error::Error;
-use crate::request::{ColumnHead, ColumnType, Rows, StepResult, TableDef};
+use crate::apply::PRIMARY;
+use crate::request::{ColumnHead, ColumnType, IndexPart, Rows, StepResult, TableDef};
 use crate::session::{Context, Env, Turn};
 use crate::value::Value;
 use sqlparser::ast::{self, ShowStatementFilter, ShowStatementFilterPosition};
@@ -239,28 +240,55 @@ impl Show {
                     "Comment",
                     "Index_comment",
                 ];
-                let mut answer = Answer::new(&names).ints(&[1, 3, 6]);
-                for (at, column) in info.def.primary.iter().enumerate() {
-                    answer.push([
-                        text(info.name()),
-                        text("0"),
-                        text("PRIMARY"),
-                        text((at + 1).to_string()),
-                        text(&*info.def.columns[*column].name),
-                        text("A"),
-                        text(&*rows),
-                        None,
-                        None,
-                        text(""),
-                        text("BTREE"),
-                        text(""),
-                        text(""),
-                    ]);
+                let mut answer = Answer::new(&names).ints(&[1, 3, 6, 7]);
+                for (name, unique, parts) in keys(&info.def) {
+                    for (at, part) in parts.iter().enumerate() {
+                        let column = &info.def.columns[part.column];
+                        answer.push([
+                            text(info.name()),
+                            text(if unique { "0" } else { "1" }),
+                            text(name),
+                            text((at + 1).to_string()),
+                            text(&*column.name),
+                            text("A"),
+                            text(&*rows),
+                            (part.prefix > 0).then(|| part.prefix.to_string()),
+                            None,
+                            text(if column.nullable { "YES" } else { "" }),
+                            text("BTREE"),
+                            text(""),
+                            text(""),
+                        ]);
+                    }
                 }
                 Ok(answer)
             }
         }
     }
+}
+
+/// How a column stands in keys, as MySQL marks it.
+fn key_mark(def: &TableDef, at: usize) -> &'static str {
+    if def.primary.contains(&at) {
+        return "PRI";
+    }
+    let mut leads = def.indexes.iter().filter(|index| index.parts[0].column == at);
+    match leads.clone().any(|index| index.unique && index.parts.len() == 1) {
+        true => "UNI",
+        false if leads.next().is_some() => "MUL",
+        false => "",
+    }
+}
+
+/// The keys of a table: name, whether it is unique, columns with the length of what stands in it.
+fn keys(def: &TableDef) -> Vec<(&str, bool, Vec<IndexPart>)> {
+    let mut keys = Vec::new();
+    if !def.primary.is_empty() {
+        let parts = def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+        keys.push((PRIMARY, true, parts));
+    }
+    keys.extend(def.indexes.iter().map(|index| (index.name.as_str(), index.unique, index.parts.clone())));
+    keys
 }
 
 fn columns(def: &TableDef, full: bool) -> Answer {
@@ -276,7 +304,7 @@ fn columns(def: &TableDef, full: bool) -> Answer {
             Value::Bytes(_) => literal(value),
             other => other.to_string(),
         });
-        let key = if def.primary.contains(&at) { "PRI" } else { "" };
+        let key = key_mark(def, at);
         let extra = if def.auto_increment == Some(at) { "auto_increment" } else { "" };
         let null = if column.nullable { "YES" } else { "NO" };
         let kind = type_name(column.kind);

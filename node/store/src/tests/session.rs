@@ -112,7 +112,7 @@ fn a_failed_statement_leaves_the_transaction_open_and_takes_back_its_own_writes_
     cluster.begin(&mut a, Isolation::RepeatableRead);
     cluster.run(&mut a, vec![update("t", 1, 11)]).expect("nobody is in its way");
     let error = cluster.run(&mut a, vec![update("t", 1, 12), insert("t", 3, 3), insert("t", 2, 0)]);
-    assert_eq!(error, Err(Error::DuplicateKey { table: "t".into(), key: "2".into() }));
+    assert_eq!(error, Err(Error::DuplicateKey { table: "t".into(), index: "PRIMARY".into(), key: "2".into() }));
     assert!(a.in_transaction());
     let reply = cluster.run(&mut a, vec![scan("t")]).expect("it goes on");
     assert_eq!(pairs_of(&reply.results[0]), [(1, 11), (2, 20)]);
