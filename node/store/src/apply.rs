@@ -169,9 +169,8 @@ impl Store {
             let certified = match work.stage {
                 Stage::Rows => {
                     *budget -= 1;
-                    self.certify_row(&set, work.at, origin).and_then(|()| {
-                        self.certify_unique(&set, work.at, &mut work.taken, budget)
-                    })
+                    self.certify_row(&set, work.at, origin)
+                        .and_then(|()| self.certify_unique(&set, work.at, &mut work.taken, budget))
                 }
                 Stage::Reads => {
                     *budget -= 1;
@@ -243,9 +242,7 @@ impl Store {
         match (&row.change, now) {
             (RowChange::Insert(new), None) if row::whole(new, columns) => Ok(()),
             (RowChange::Insert(_), None) => astray("would not have a cell for each column"),
-            (RowChange::Insert(_), Some(_)) => {
-                Err(duplicate(table.info(), PRIMARY, &row.key))
-            }
+            (RowChange::Insert(_), Some(_)) => Err(duplicate(table.info(), PRIMARY, &row.key)),
             (RowChange::Update { .. } | RowChange::Delete { .. }, None) => astray("is not there"),
             (RowChange::Update { before, cells }, Some(now)) => {
                 if defended() && row::hash(now) != *before {
@@ -323,7 +320,8 @@ impl Store {
                 *from = Some(place.clone());
                 let (values, key) = index::split(def, place);
                 let Some(entry) = table.rows.get(key) else { continue };
-                if self.lost(entry, range.read_at, origin) && index::stands(def, Some(&entry.newest), values) {
+                if self.lost(entry, range.read_at, origin) && index::stands(def, Some(&entry.newest), values)
+                {
                     *from = None;
                     return Some(Err(conflict(table.info(), key, range.read_at, entry.newest.seqno)));
                 }
@@ -370,7 +368,8 @@ impl Store {
             }
             // Who stands there and is moved away by the same write-set is not in the way.
             let moves = |key: &[u8]| {
-                let found = set.rows.binary_search_by(|row| (row.table, row.key.as_ref()).cmp(&(op.table, key)));
+                let found =
+                    set.rows.binary_search_by(|row| (row.table, row.key.as_ref()).cmp(&(op.table, key)));
                 let Ok(found) = found else { return false };
                 let before = table.rows.get(key).and_then(|entry| entry.newest.row());
                 match (&set.rows[found].change, row_after(&set.rows[found].change, before)) {
@@ -436,7 +435,8 @@ impl Store {
         let version = Version { seqno, body };
         let gone = version.row().is_none();
         let value = row_value(&version).expect("a new version is remembered");
-        let before = table.rows.get(key).map(|entry| entry.newest.clone()).filter(|_| !table.indexes.is_empty());
+        let before =
+            table.rows.get(key).map(|entry| entry.newest.clone()).filter(|_| !table.indexes.is_empty());
         table.enter(key, before.as_ref(), &version);
         match table.rows.get_mut(key) {
             Some(entry) => {

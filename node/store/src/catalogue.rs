@@ -67,7 +67,8 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
     }
     if let Some(place) = def.auto_increment {
         let leads = crate::index::leads(&def, place);
-        if !leads || def.columns.len() <= place || !matches!(def.columns[place].kind, ColumnType::Int { .. }) {
+        if !leads || def.columns.len() <= place || !matches!(def.columns[place].kind, ColumnType::Int { .. })
+        {
             let why = "there can be only one auto column, an integer, and it must lead a key";
             return Err(refuse(1075, "42000", why.into()));
         }
@@ -110,7 +111,11 @@ fn indexes(def: &mut TableDef) -> Result<(), Error> {
         }
         for (n, part) in index.parts.iter().enumerate() {
             let Some(column) = def.columns.get(part.column) else {
-                return Err(refuse(1072, "42000", format!("Key column {} doesn't exist in table", part.column)));
+                return Err(refuse(
+                    1072,
+                    "42000",
+                    format!("Key column {} doesn't exist in table", part.column),
+                ));
             };
             if index.parts[..n].iter().any(|other| other.column == part.column) {
                 return Err(refuse(1060, "42S21", format!("Duplicate column name '{}'", column.name)));

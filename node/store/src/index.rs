@@ -122,10 +122,10 @@ impl Table {
         let def = &self.info().def.indexes[at];
         let end = key::past(place);
         let mut looks = 0;
-        for entry in self.indexes[at].entries.range::<[u8], _>((
-            std::ops::Bound::Included(place),
-            std::ops::Bound::Excluded(end.as_slice()),
-        )) {
+        for entry in self.indexes[at]
+            .entries
+            .range::<[u8], _>((std::ops::Bound::Included(place), std::ops::Bound::Excluded(end.as_slice())))
+        {
             looks += 1;
             let (_, key) = split(def, entry);
             if except(key) {

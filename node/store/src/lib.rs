@@ -38,8 +38,8 @@ pub use export::{Chunk, Head, Importer, head_seqno};
 pub use ids::Local;
 pub use op::Op;
 pub use request::{
-    Change, Client, Column, ColumnHead, ColumnType, Done, IndexDef, IndexPart, Isolation, Reply, Request, Rows, Step, StepResult,
-    TableDef,
+    Change, Client, Column, ColumnHead, ColumnType, Done, IndexDef, IndexPart, Isolation, Param, Prepared,
+    Reply, Request, Rows, Step, StepResult, TableDef,
 };
 pub use session::{Context, Progress, RETRIES_MAX, Session};
 pub use store::Store;

@@ -41,9 +41,39 @@ pub enum Request {
         text: String,
         multi: bool,
     },
+    /// Looks at one statement and keeps it, to be executed with values for its `?`. The reply names it.
+    Prepare(String),
+    /// Runs a prepared statement.
+    Execute {
+        number: u32,
+        params: Vec<Param>,
+    },
+    /// Forgets a prepared statement; one that isn't there is no error.
+    Close(u32),
     /// A client takes (or takes over) the session: what was open is rolled back, what was set is forgotten. A door
     /// sends it after a login and for MySQL's COM_RESET_CONNECTION; a session without one works too, as nobody's.
     Attach(Client),
+}
+
+/// A value for a `?`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Param {
+    Null,
+    Int(i64),
+    UInt(u64),
+    /// The bits of a floating point number.
+    Double(u64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// What a client is told of a statement that was prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    pub number: u32,
+    pub params: u16,
+    /// Of its rows, as far as they are known before it runs; empty for one that gives none.
+    pub columns: Vec<ColumnHead>,
 }
 
 /// Whom a session belongs to: what `USER()`, `DATABASE()` and `CONNECTION_ID()` answer.
@@ -220,10 +250,19 @@ pub struct Reply {
     pub autocommit: bool,
     /// How many warnings the last statement left for `SHOW WARNINGS`.
     pub warnings: u16,
+    /// In answer to [`Request::Prepare`].
+    pub prepared: Option<Prepared>,
 }
 
 impl Default for Reply {
     fn default() -> Reply {
-        Reply { results: Vec::new(), seqno: None, in_transaction: false, autocommit: true, warnings: 0 }
+        Reply {
+            results: Vec::new(),
+            seqno: None,
+            in_transaction: false,
+            autocommit: true,
+            warnings: 0,
+            prepared: None,
+        }
     }
 }

@@ -80,6 +80,8 @@ pub(crate) enum Action {
     Rollback,
     /// Reads and writes: in the open transaction, else as a transaction of its own.
     Work(Work),
+    /// As above, but always beside the open transaction.
+    Aside(Work),
     /// As above, but always a transaction of its own, never tried again.
     Whole(Isolation, Work),
     /// Each commits the open transaction first, as in MySQL.
@@ -239,6 +241,19 @@ impl Session {
             Request::CreateTable(def) => Action::Create(def),
             Request::DropTable { name, if_exists } => Action::Drop(Drops::new([name], if_exists)),
             Request::Attach(client) => Action::Attach(client),
+            Request::Close(number) => {
+                self.vars.forms.close(number);
+                self.job = Some(Job::new(Plan::One(None)));
+                return Ok(());
+            }
+            Request::Prepare(text) => {
+                self.job = Some(Job::new(Plan::Sql(sql::Script::prepare(text))));
+                return Ok(());
+            }
+            Request::Execute { number, params } => {
+                self.job = Some(Job::new(Plan::Sql(sql::Script::execute(number, params))));
+                return Ok(());
+            }
             Request::Sql { text, multi } => {
                 let script = sql::Script::new(text, multi);
                 self.job = Some(Job::new(Plan::Sql(script)));
@@ -329,6 +344,7 @@ impl Session {
                         in_transaction: self.txn.is_some(),
                         autocommit: self.vars.autocommit,
                         warnings: self.vars.warnings(),
+                        prepared: self.vars.prepared.take(),
                     }),
                     hangup: false,
                 }),
@@ -403,6 +419,11 @@ impl Session {
                     }
                     None => Some(Txn::new(self.vars.take_isolation())),
                 };
+                job.doing = Doing::Work(Working::new(work, own, RETRIES_MAX, job.results.len()));
+                Move::On
+            }
+            Action::Aside(work) => {
+                let own = Some(Txn::new(Isolation::ReadCommitted));
                 job.doing = Doing::Work(Working::new(work, own, RETRIES_MAX, job.results.len()));
                 Move::On
             }

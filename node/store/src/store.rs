@@ -141,10 +141,9 @@ impl Store {
 
     /// All tables as a snapshot at `at` sees them, by name.
     pub fn tables(&self, at: Seqno) -> Vec<Arc<TableInfo>> {
-        let mut tables: Vec<_> =
-            (self.tables.values().filter(|table| table.exists_at(at)))
-                .filter_map(|table| table.head_at(at).map(|head| Arc::clone(&head.info)))
-                .collect();
+        let mut tables: Vec<_> = (self.tables.values().filter(|table| table.exists_at(at)))
+            .filter_map(|table| table.head_at(at).map(|head| Arc::clone(&head.info)))
+            .collect();
         tables.sort_by(|a, b| a.name().cmp(b.name()));
         tables
     }

@@ -511,8 +511,12 @@ impl Part {
         let ranges = self.ranges.iter();
         let ranges = ranges.map(|range| (range.index, range.from.clone(), range.to.clone(), range.read_at));
         for (index, from, to, read_at) in keys.chain(ranges) {
-            let span =
-                spans.entry(index).or_insert_with(|| Range { index, from: from.clone(), to: to.clone(), read_at });
+            let span = spans.entry(index).or_insert_with(|| Range {
+                index,
+                from: from.clone(),
+                to: to.clone(),
+                read_at,
+            });
             span.from = span.from.clone().min(from);
             span.to = span.to.take().zip(to).map(|(a, b)| a.max(b));
             span.read_at = span.read_at.min(read_at);

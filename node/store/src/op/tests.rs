@@ -25,9 +25,15 @@ fn write_set() -> impl Strategy<Value = Op> {
         key,
         read_at: Seqno(100 + delta),
     });
-    let range = (0..2_usize, proptest::option::of(0..3_usize), bytes(), proptest::option::of(bytes()), 0..9_u64).prop_map(
-        |(table, index, from, to, delta)| ReadRange { table, index, from, to, read_at: Seqno(100 + delta) },
-    );
+    let range =
+        (0..2_usize, proptest::option::of(0..3_usize), bytes(), proptest::option::of(bytes()), 0..9_u64)
+            .prop_map(|(table, index, from, to, delta)| ReadRange {
+                table,
+                index,
+                from,
+                to,
+                read_at: Seqno(100 + delta),
+            });
     (
         proptest::collection::vec(row, 0..5),
         proptest::collection::vec(read, 0..5),
@@ -120,7 +126,13 @@ fn the_bytes_are_these() {
             },
         ],
         reads: vec![ReadKey { table: 0, key: Bytes::from_static(b"m"), read_at: Seqno(301) }],
-        ranges: vec![ReadRange { table: 0, index: None, from: Bytes::from_static(b"a"), to: None, read_at: Seqno(300) }],
+        ranges: vec![ReadRange {
+            table: 0,
+            index: None,
+            from: Bytes::from_static(b"a"),
+            to: None,
+            read_at: Seqno(300),
+        }],
     });
     let hex: String = op.encode().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(

@@ -6,8 +6,8 @@
 
 use super::datum::Datum;
 use super::expr::{Comparison, Expr};
-use crate::key;
 use crate::index::prefixed;
+use crate::key;
 use crate::request::{ColumnType, IndexPart};
 use crate::table::TableInfo;
 use crate::value::Value;
@@ -45,7 +45,8 @@ pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
         Expr::And(parts) => parts,
         one => std::slice::from_ref(one),
     };
-    let primary: Vec<_> = info.def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+    let primary: Vec<_> =
+        info.def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
     let mut best = ((0, false), whole);
     if !primary.is_empty() {
         let (rank, spans) = spans(info, &primary, parts);
@@ -75,8 +76,10 @@ fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span
     for (depth, part) in key.iter().enumerate() {
         let kind = info.def.columns[part.column].kind;
         let short = |value: Value| prefixed(value, part.prefix);
-        let values =
-            parts.iter().filter_map(|condition| equals(condition, part.column, kind)).min_by_key(BTreeSet::len);
+        let values = parts
+            .iter()
+            .filter_map(|condition| equals(condition, part.column, kind))
+            .min_by_key(BTreeSet::len);
         if let Some(values) = values.filter(|values| values.len() * prefixes.len() <= SPANS_MAX) {
             let longer = |prefix: &Vec<u8>, value: &Value| {
                 let mut key = prefix.clone();

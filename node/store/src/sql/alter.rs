@@ -33,7 +33,10 @@ enum What {
     Truncate,
     Rename(TableRef),
     /// A new, empty table with this one's definition.
-    Like { name: TableRef, if_not_exists: bool },
+    Like {
+        name: TableRef,
+        if_not_exists: bool,
+    },
 }
 
 impl Alter {
@@ -295,7 +298,10 @@ impl Altered {
         let def = &mut self.draft.def;
         let to = |old: usize| order.iter().position(|at| *at == old).expect("a key's column stays");
         def.primary.iter_mut().for_each(|column| *column = to(*column));
-        def.indexes.iter_mut().flat_map(|index| &mut index.parts).for_each(|part| part.column = to(part.column));
+        def.indexes
+            .iter_mut()
+            .flat_map(|index| &mut index.parts)
+            .for_each(|part| part.column = to(part.column));
         def.auto_increment = def.auto_increment.map(to);
         def.columns = order.iter().map(|at| def.columns[*at].clone()).collect();
         self.cells = order.iter().map(|at| self.cells[*at].clone()).collect();

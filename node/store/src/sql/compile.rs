@@ -113,7 +113,10 @@ impl<'a> Compiler<'a> {
         let deeper = depth + 1;
         match tree {
             Ast::Nested(inner) => self.part(inner, deeper),
-            Ast::Value(value) => literal(&value.value),
+            Ast::Value(value) => match &value.value {
+                ast::Value::Placeholder(name) => self.blank(name),
+                other => literal(other),
+            },
             Ast::Identifier(ident) => self.name(std::slice::from_ref(ident), depth),
             Ast::CompoundIdentifier(parts) => self.name(parts, depth),
             Ast::BinaryOp { .. } => self.binary(tree, depth),
@@ -143,6 +146,14 @@ impl<'a> Compiler<'a> {
             Ast::Function(function) => self.function(function, deeper),
             other => not_done(other),
         }
+    }
+
+    /// `?`: the value that it was given.
+    fn blank(&self, name: &str) -> Result<Expr, Error> {
+        let at = name.strip_prefix('?').and_then(|number| number.parse::<usize>().ok());
+        let value = at.and_then(|at| self.vars.params.get(at));
+        let why = "a placeholder stands in a statement that was not prepared";
+        value.cloned().map(Expr::Const).ok_or_else(|| Error::Syntax { why: why.into() })
     }
 
     fn unary(&mut self, op: &UnaryOperator, inner: &Ast, depth: usize) -> Result<Expr, Error> {

@@ -6,6 +6,7 @@
 //! too, and a comparison that said otherwise would see rows that an access by key does not.
 
 use super::decimal::Decimal;
+use crate::request::Param;
 use crate::value::Value;
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -43,6 +44,18 @@ impl<'a> Datum<'a> {
             Value::Int(n) => Datum::Int(*n),
             Value::Text(text) => Datum::Text(Cow::Borrowed(text)),
             Value::Bytes(bytes) => Datum::Bytes(Cow::Borrowed(bytes)),
+        }
+    }
+
+    pub fn of_param(param: Param) -> Datum<'static> {
+        match param {
+            Param::Null => Datum::Null,
+            Param::Int(n) => Datum::Int(n),
+            Param::UInt(n) => i64::try_from(n).map_or_else(|_| Datum::Dec(Decimal::from(n)), Datum::Int),
+            Param::Double(bits) if !f64::from_bits(bits).is_finite() => Datum::Null,
+            Param::Double(bits) => Datum::Double(f64::from_bits(bits)),
+            Param::Text(text) => Datum::text(text),
+            Param::Bytes(bytes) => Datum::Bytes(bytes.into()),
         }
     }
 

@@ -28,10 +28,11 @@ const LONGTEXT: u32 = u32::MAX;
 
 /// `CREATE TABLE name LIKE other`, if it is that.
 pub fn like(tree: &ast::CreateTable) -> Result<Option<Alter>, Error> {
-    let (ast::CreateTableLikeKind::Parenthesized(like) | ast::CreateTableLikeKind::Plain(like)) = match &tree.like {
-        Some(like) => like,
-        None => return Ok(None),
-    };
+    let (ast::CreateTableLikeKind::Parenthesized(like) | ast::CreateTableLikeKind::Plain(like)) =
+        match &tree.like {
+            Some(like) => like,
+            None => return Ok(None),
+        };
     if tree.temporary || tree.or_replace || like.defaults.is_some() {
         return unsupported("this form of CREATE TABLE … LIKE");
     }
@@ -142,8 +143,7 @@ impl Draft {
         let Some(first) = parts.first() else {
             return Err(Error::Syntax { why: "a key has a column".into() });
         };
-        let taken =
-            |name: &str| self.def.indexes.iter().any(|index| index.name.eq_ignore_ascii_case(name));
+        let taken = |name: &str| self.def.indexes.iter().any(|index| index.name.eq_ignore_ascii_case(name));
         let name = match name {
             Some(name) if taken(name) => {
                 return Err(refuse(1061, "42000", format!("Duplicate key name '{name}'")));
@@ -194,7 +194,8 @@ impl Draft {
         let def = &mut self.def;
         let whole = |column: usize, prefix: u32| prefix == 0 && long(def.columns[column].kind);
         let parts = def.indexes.iter().flat_map(|index| &index.parts);
-        if def.primary.iter().any(|at| whole(*at, 0)) || parts.clone().any(|part| whole(part.column, part.prefix))
+        if def.primary.iter().any(|at| whole(*at, 0))
+            || parts.clone().any(|part| whole(part.column, part.prefix))
         {
             let why = "BLOB/TEXT column used in key specification without a key length";
             return Err(refuse(1170, "42000", why));
@@ -202,7 +203,8 @@ impl Draft {
         // The first characters are all there are.
         let columns = &def.columns;
         for part in def.indexes.iter_mut().flat_map(|index| &mut index.parts) {
-            if matches!(columns[part.column].kind, ColumnType::Text { chars_max } if chars_max == part.prefix) {
+            if matches!(columns[part.column].kind, ColumnType::Text { chars_max } if chars_max == part.prefix)
+            {
                 part.prefix = 0;
             }
         }
@@ -217,8 +219,7 @@ impl Draft {
 }
 
 fn one_auto_column() -> Error {
-    let why =
-        "Incorrect table definition; there can be only one auto column and it must be defined as a key";
+    let why = "Incorrect table definition; there can be only one auto column and it must be defined as a key";
     refuse(1075, "42000", why)
 }
 
@@ -230,14 +231,19 @@ fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, 
     let (name, prefix) = match &by.expr {
         ast::Expr::Identifier(ident) => (&ident.value, 0),
         // `name(10)`: the parser takes it for a call.
-        ast::Expr::Function(call) => match (&call.name.0[..], call.args.to_string().trim_matches(['(', ')']).parse()) {
-            ([ast::ObjectNamePart::Identifier(ident)], Ok(prefix)) if prefix > 0 => (&ident.value, prefix),
-            _ => return unsupported(format!("the key part {call}")),
-        },
+        ast::Expr::Function(call) => {
+            match (&call.name.0[..], call.args.to_string().trim_matches(['(', ')']).parse()) {
+                ([ast::ObjectNamePart::Identifier(ident)], Ok(prefix)) if prefix > 0 => {
+                    (&ident.value, prefix)
+                }
+                _ => return unsupported(format!("the key part {call}")),
+            }
+        }
         other => return unsupported(format!("the key part {other}")),
     };
     let at = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-    let at = at.ok_or_else(|| refuse(1072, "42000", format!("Key column '{name}' doesn't exist in table")))?;
+    let at =
+        at.ok_or_else(|| refuse(1072, "42000", format!("Key column '{name}' doesn't exist in table")))?;
     Ok(IndexPart { column: at, prefix })
 }
 

@@ -25,11 +25,6 @@ pub fn literal(value: &ast::Value) -> Result<Expr, Error> {
             Some(bytes) => Expr::Const(Datum::Bytes(Cow::Owned(bytes))),
             None => return Err(Error::Syntax { why: format!("b'{bits}' is no bit literal") }),
         },
-        Placeholder(_) => {
-            return Err(Error::Syntax {
-                why: "a placeholder stands in a statement that was not prepared".into(),
-            });
-        }
         other => return Err(Error::Syntax { why: format!("{other} is no MySQL literal") }),
     })
 }

@@ -25,6 +25,7 @@ mod group;
 mod insert;
 mod kind;
 mod literal;
+mod prepared;
 mod rows;
 mod select;
 mod show;
@@ -42,11 +43,12 @@ pub(crate) use statement::Statement;
 pub(crate) use vars::Vars;
 
 use crate::error::Error;
-use crate::request::{Column, Done, Isolation, StepResult};
+use crate::request::{Column, Done, Isolation, Param, StepResult};
 use crate::session::{Action, Context, Drops, Work};
 use crate::value::Value;
 use compile::{Compiler, names, unsupported};
 use datum::Datum;
+use prepared::{Form, Prepare, What};
 use show::{About, Answer, Show, Wanted};
 use sqlparser::ast::{self, Statement as Tree};
 use statement::Query;
@@ -62,12 +64,29 @@ pub(crate) struct Script {
     pieces: Option<VecDeque<Piece>>,
     /// Of the statement under way.
     actions: VecDeque<Action>,
+    what: Asked,
+}
+
+/// What is to be done with the text.
+enum Asked {
+    Run,
+    Prepare,
+    /// There is no text, but a statement that was prepared; `None`: it was begun.
+    Execute(Option<(u32, Vec<Param>)>),
 }
 
 impl Script {
     /// `multi`: the client may send several statements at once.
     pub fn new(sql: String, multi: bool) -> Script {
-        Script { sql, multi, pieces: None, actions: VecDeque::new() }
+        Script { sql, multi, pieces: None, actions: VecDeque::new(), what: Asked::Run }
+    }
+
+    pub fn prepare(sql: String) -> Script {
+        Script { what: Asked::Prepare, ..Script::new(sql, false) }
+    }
+
+    pub fn execute(number: u32, params: Vec<Param>) -> Script {
+        Script { what: Asked::Execute(Some((number, params))), ..Script::new(String::new(), false) }
     }
 
     /// The next action; `None` after the last. An error ends the script.
@@ -93,6 +112,13 @@ impl Script {
 
     /// What the next statement asks for; `None` after the last.
     fn plan(&mut self, vars: &mut Vars, ctx: &Context<'_>) -> Result<Option<Vec<Action>>, Error> {
+        vars.params.clear();
+        if let Asked::Execute(asked) = &mut self.what {
+            let Some((number, params)) = asked.take() else { return Ok(None) };
+            let form = vars.forms.get(number)?.clone();
+            let params = params.into_iter().map(Datum::of_param).collect();
+            return execute(&form, params, "mysqld_stmt_execute", vars, ctx).map(Some);
+        }
         let pieces = match &mut self.pieces {
             Some(pieces) => pieces,
             None => {
@@ -112,8 +138,119 @@ impl Script {
             }
         };
         let Some(piece) = pieces.pop_front() else { return Ok(None) };
-        statement(piece, &self.sql, vars, ctx).map(Some)
+        match self.what {
+            Asked::Prepare => prepare(piece, &self.sql, None, vars, ctx).map(Some),
+            _ => statement(piece, &self.sql, vars, ctx).map(Some),
+        }
     }
+}
+
+/// Runs what was prepared.
+fn execute(
+    form: &Form,
+    params: Vec<Datum<'static>>,
+    whose: &str,
+    vars: &mut Vars,
+    ctx: &Context<'_>,
+) -> Result<Vec<Action>, Error> {
+    if params.len() != form.params {
+        let message = format!("Incorrect arguments to {whose}");
+        return Err(Error::Sql { code: 1210, state: "HY000", message });
+    }
+    vars.params = params;
+    match &form.what {
+        What::Query(tree) => {
+            vars.warnings.clear();
+            Ok(vec![Action::Work(Work::Sql(Box::new(Statement::of(tree.clone()))))])
+        }
+        What::Text(text) => {
+            let piece = text::pieces(text)?.pop().expect("it was one statement when it was prepared");
+            statement(piece, text, vars, ctx)
+        }
+    }
+}
+
+/// Looks at a statement and keeps it.
+fn prepare(
+    mut piece: Piece,
+    sql: &str,
+    name: Option<String>,
+    vars: &mut Vars,
+    ctx: &Context<'_>,
+) -> Result<Vec<Action>, Error> {
+    let params = piece.params();
+    for words in [&["PREPARE"][..], &["EXECUTE"], &["DEALLOCATE"]] {
+        if piece.begins(words) {
+            let message = "This command is not supported in the prepared statement protocol yet".into();
+            return Err(Error::Sql { code: 1295, state: "HY000", message });
+        }
+    }
+    let texts =
+        if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
+    let tables = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"].iter().any(|word| piece.begins(&[word]));
+    let tree = if tables { tables_of(piece.parse()?, &texts)? } else { None };
+    let what = match tree {
+        Some(tree) => What::Query(tree.into()),
+        None => What::Text(sql.into()),
+    };
+    vars.warnings.clear();
+    let prepare = Prepare::new(Form::new(what, params, sql.len() + 256), name);
+    let query = Query::Prepare(Box::new(prepare));
+    let _ = ctx;
+    Ok(vec![Action::Aside(Work::Sql(Box::new(Statement::new(query))))])
+}
+
+/// A statement on tables, less those of which more is known than their trees say.
+fn tables_of(tree: Tree, texts: &[&str]) -> Result<Option<Query>, Error> {
+    Ok(match tree {
+        Tree::Query(tree) => Some(Query::Select(tree::select(*tree, texts)?)),
+        Tree::Insert(tree) => Some(Query::Insert(tree::insert(tree)?)),
+        Tree::Update(tree) => Some(Query::Change(tree::update(tree)?)),
+        Tree::Delete(tree) => Some(Query::Change(tree::delete(tree)?)),
+        _ => None,
+    })
+}
+
+/// `PREPARE`, `EXECUTE`, `DEALLOCATE PREPARE`, as text.
+fn by_name(piece: &Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Option<Vec<Action>>, Error> {
+    let wrong = || Error::Syntax {
+        why: "PREPARE name FROM 'text'; EXECUTE name USING @a, @b; DEALLOCATE PREPARE name".into(),
+    };
+    if piece.begins(&["PREPARE"]) {
+        let name = piece.name(1).ok_or_else(wrong)?.to_owned();
+        if piece.len() != 4 || !piece.is(2, "FROM") {
+            return Err(wrong());
+        }
+        let text = match (piece.literal(3), piece.name(3).and_then(|name| name.strip_prefix('@'))) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(var)) => vars.user_var(var).to_text().unwrap_or_default().into_owned(),
+            _ => return Err(wrong()),
+        };
+        let mut pieces = text::pieces(&text)?;
+        let Some(piece) = pieces.pop().filter(|_| pieces.is_empty()) else { return Err(wrong()) };
+        return prepare(piece, &text, Some(name), vars, ctx).map(Some);
+    }
+    if piece.begins(&["EXECUTE"]) {
+        let number = vars.forms.named(piece.name(1).ok_or_else(wrong)?)?;
+        let mut params = Vec::new();
+        if piece.len() > 2 {
+            if !piece.is(2, "USING") {
+                return Err(wrong());
+            }
+            for at in (3..piece.len()).step_by(2) {
+                let var = piece.name(at).and_then(|name| name.strip_prefix('@')).ok_or_else(wrong)?;
+                params.push(vars.user_var(var));
+            }
+        }
+        let form = vars.forms.get(number)?.clone();
+        return execute(&form, params, "EXECUTE", vars, ctx).map(Some);
+    }
+    let drop = piece.begins(&["DEALLOCATE", "PREPARE"]) || piece.begins(&["DROP", "PREPARE"]);
+    if drop {
+        vars.forms.close_named(piece.name(2).ok_or_else(wrong)?)?;
+        return Ok(Some(vec![done()]));
+    }
+    Ok(None)
 }
 
 /// A value of another column's kind as `column` keeps it.
@@ -154,13 +291,11 @@ const NOT_DONE: &[&[&str]] = &[
     &["CREATE", "TRIGGER"],
     &["CREATE", "USER"],
     &["CREATE", "VIEW"],
-    &["DEALLOCATE"],
     &["DO"],
     &["DROP", "DATABASE"],
     &["DROP", "SCHEMA"],
     &["DROP", "USER"],
     &["DROP", "VIEW"],
-    &["EXECUTE"],
     &["FLUSH"],
     &["GRANT"],
     &["HANDLER"],
@@ -170,7 +305,6 @@ const NOT_DONE: &[&[&str]] = &[
     &["LOAD"],
     &["LOCK"],
     &["OPTIMIZE"],
-    &["PREPARE"],
     &["PURGE"],
     &["RELEASE", "SAVEPOINT"],
     &["RENAME", "USER"],
@@ -194,6 +328,9 @@ const NOT_DONE: &[&[&str]] = &[
 fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
     if piece.begins(&["SHOW"]) {
         return show(piece, vars, ctx);
+    }
+    if let Some(actions) = by_name(&piece, vars, ctx)? {
+        return Ok(actions);
     }
     if let Some(words) = NOT_DONE.iter().find(|words| piece.begins(words)) {
         return unsupported(words.join(" "));
@@ -259,14 +396,20 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
         Tree::CreateIndex(tree) => Ok(vec![Action::Alter(Box::new(Alter::add_index(tree)?))]),
         Tree::Truncate(tree) => Ok(vec![Action::Alter(Box::new(Alter::truncate(tree)?))]),
         Tree::RenameTable(list) => {
-            let one = |one: &ast::RenameTable| Ok(Action::Alter(Box::new(Alter::rename(&one.old_name, &one.new_name)?)));
+            let one = |one: &ast::RenameTable| {
+                Ok(Action::Alter(Box::new(Alter::rename(&one.old_name, &one.new_name)?)))
+            };
             match &list[..] {
                 [only] => Ok(vec![one(only)?]),
                 _ => unsupported("RENAME of several tables in one statement"),
             }
         }
         Tree::Drop {
-            object_type: ast::ObjectType::Index, if_exists: false, names, table: Some(table), ..
+            object_type: ast::ObjectType::Index,
+            if_exists: false,
+            names,
+            table: Some(table),
+            ..
         } if names.len() == 1 => Ok(vec![Action::Alter(Box::new(Alter::drop_index(&names[0], &table)?))]),
         Tree::Drop {
             object_type: ast::ObjectType::Table,

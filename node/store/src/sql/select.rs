@@ -232,6 +232,10 @@ impl Select {
         })
     }
 
+    pub fn heads(&self) -> &[ColumnHead] {
+        &self.heads
+    }
+
     /// Its answer if it has no table, at once.
     pub fn answer(mut self, vars: &mut Vars) -> Result<StepResult, Error> {
         self.one_row()?;
@@ -262,7 +266,10 @@ impl Select {
     fn slice(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
         if !self.walked {
             let Select { source, filter, groups, out, checks, .. } = self;
-            let source = source.as_mut().expect("a select without a table is answered at once");
+            let Some(source) = source.as_mut() else {
+                self.one_row()?;
+                return self.finish(env.budget);
+            };
             let walk = if groups.is_none() && out.full() {
                 Walk::Stopped
             } else {

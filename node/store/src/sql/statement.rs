@@ -2,10 +2,12 @@
 
 use super::change::Change;
 use super::insert::Insert;
+use super::prepared::Prepare;
 use super::select::Select;
 use super::show::Show;
 use super::tree::{ChangeTree, InsertTree, SelectTree, TableRef};
 use crate::error::Error;
+use crate::request::ColumnHead;
 use crate::session::{Env, Turn};
 use crate::table::TableInfo;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub(crate) enum Query {
     Show(Show),
     /// Takes the transaction's snapshot now, and answers nothing.
     Snapshot,
+    Prepare(Box<Prepare>),
 }
 
 /// How far it is.
@@ -33,19 +36,33 @@ enum Stage {
     Change(Box<Change>),
     Show,
     Snapshot,
+    Prepare,
 }
 
 /// A statement that may be run again from where it stopped, or, after [`restart`](Statement::restart), from the
 /// beginning in a fresh transaction.
 #[derive(Debug)]
 pub(crate) struct Statement {
-    query: Query,
+    query: Arc<Query>,
     stage: Stage,
 }
 
 impl Statement {
     pub fn new(query: Query) -> Statement {
+        Statement::of(Arc::new(query))
+    }
+
+    /// One that others run too.
+    pub fn of(query: Arc<Query>) -> Statement {
         Statement { query, stage: Stage::Begin }
+    }
+
+    /// The columns of what a query would answer.
+    pub fn heads(query: &Arc<Query>, env: &mut Env<'_>) -> Result<Vec<ColumnHead>, Error> {
+        Ok(match Statement::of(Arc::clone(query)).planned(env)? {
+            Stage::Select(select) => select.heads().to_vec(),
+            _ => Vec::new(),
+        })
     }
 
     pub fn restart(&mut self) {
@@ -64,19 +81,24 @@ impl Statement {
                 Err(error) => return Turn::Done(Err(error)),
             }
         }
-        match (&mut self.stage, &self.query) {
+        match (&mut self.stage, &*self.query) {
             (Stage::Select(select), _) => select.run(env),
             (Stage::Insert(insert), Query::Insert(tree)) => insert.run(tree, env),
             (Stage::Change(change), _) => change.run(env),
             (Stage::Show, Query::Show(show)) => show.run(env),
             (Stage::Snapshot, _) => Turn::Done(Ok(())),
+            (Stage::Prepare, Query::Prepare(prepare)) => prepare.run(env),
             _ => unreachable!("a statement is run by what it was planned for"),
         }
     }
 
     fn begin(&self, env: &mut Env<'_>) -> Result<Stage, Error> {
         env.statement()?;
-        Ok(match &self.query {
+        self.planned(env)
+    }
+
+    fn planned(&self, env: &mut Env<'_>) -> Result<Stage, Error> {
+        Ok(match &*self.query {
             Query::Select(tree) => {
                 let table = tree.from.as_ref().map(|table| find(table, env)).transpose()?;
                 Stage::Select(Box::new(Select::new(tree, table, env.vars, env.ctx)?))
@@ -91,6 +113,7 @@ impl Statement {
             }
             Query::Show(_) => Stage::Show,
             Query::Snapshot => Stage::Snapshot,
+            Query::Prepare(_) => Stage::Prepare,
         })
     }
 }

@@ -227,6 +227,7 @@ scripts!(
     inserts,
     isolation,
     keys,
+    prepared,
     refusals,
     selects,
     shows,

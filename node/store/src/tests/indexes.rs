@@ -14,7 +14,9 @@ fn done(cluster: &mut Cluster, session: &mut Session, text: &str) -> Vec<StepRes
 }
 
 fn ids(cluster: &mut Cluster, session: &mut Session, text: &str) -> Vec<String> {
-    let StepResult::Rows(rows) = done(cluster, session, text).remove(0) else { panic!("rows were asked for") };
+    let StepResult::Rows(rows) = done(cluster, session, text).remove(0) else {
+        panic!("rows were asked for")
+    };
     rows.rows.iter().map(|row| row[0].to_string()).collect()
 }
 
@@ -91,7 +93,11 @@ fn what_was_read_through_a_key_is_certified() {
             done(&mut cluster, &mut b, "INSERT INTO t VALUES (50, 50, 50)");
             done(&mut cluster, &mut a, other);
             let commit = sql(&mut cluster, &mut b, "COMMIT");
-            assert_eq!(matches!(commit, Err(Error::Conflict { .. })), loses, "{begin}{lock}: {other}: {commit:?}");
+            assert_eq!(
+                matches!(commit, Err(Error::Conflict { .. })),
+                loses,
+                "{begin}{lock}: {other}: {commit:?}"
+            );
         }
     }
 }
@@ -117,7 +123,9 @@ fn copy(store: &Store) -> Store {
     loop {
         let chunk = store.export(store.applied(), Seqno::ZERO, &cursor, 64, &mut 5);
         for (key, value) in &chunk.rows {
-            importer.row(key, value.as_ref().expect("a whole export removes nothing")).expect("it is readable");
+            importer
+                .row(key, value.as_ref().expect("a whole export removes nothing"))
+                .expect("it is readable");
         }
         match chunk.next {
             Some(next) => cursor = next,

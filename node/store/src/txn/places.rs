@@ -60,7 +60,8 @@ impl Txn {
             None => Bound::Included(scan.from.as_slice()),
         };
         let hi = scan.to.as_ref().map_or(Bound::Unbounded, |to| Bound::Excluded(to.as_slice()));
-        let empty = matches!((lo, hi), (Bound::Included(lo) | Bound::Excluded(lo), Bound::Excluded(hi)) if lo >= hi);
+        let empty =
+            matches!((lo, hi), (Bound::Included(lo) | Bound::Excluded(lo), Bound::Excluded(hi)) if lo >= hi);
         let part = self.tables.get(&info.id);
         let mut theirs = (!empty).then(|| table.indexes[n].entries.range::<[u8], _>((lo, hi)).peekable());
         let mut own =

@@ -53,7 +53,13 @@ impl Scan {
     }
 
     /// The same over places of a secondary key: rows come in its order.
-    pub fn through(info: Arc<TableInfo>, index: usize, from: Vec<u8>, to: Option<Vec<u8>>, lock: bool) -> Scan {
+    pub fn through(
+        info: Arc<TableInfo>,
+        index: usize,
+        from: Vec<u8>,
+        to: Option<Vec<u8>>,
+        lock: bool,
+    ) -> Scan {
         Scan { info, index: Some(index), from, to, lock, last: None }
     }
 
