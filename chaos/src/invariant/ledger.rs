@@ -48,6 +48,7 @@ pub fn table() -> TableDef {
         primary: vec![0],
         auto_increment: None,
         indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: true,
     }
 }

@@ -182,6 +182,7 @@ fn int_table(name: &str, columns: &[&str], primary: usize) -> TableDef {
         primary: (0..primary).collect(),
         auto_increment: None,
         indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: true,
     }
 }

@@ -233,6 +233,7 @@ impl Table {
             primary: vec![0],
             auto_increment: Some(0),
             indexes: Vec::new(),
+            stamps: Vec::new(),
             if_not_exists: false,
         };
         self.ask(2, 1, plait_store::Request::CreateTable(def)).expect("the table is new");

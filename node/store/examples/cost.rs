@@ -56,6 +56,7 @@ fn main() {
         primary: vec![0],
         auto_increment: None,
         indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: false,
     };
     let mut log: Vec<Bytes> = Vec::new();

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::op::{COLUMNS_MAX, read_table_def, table_def};
 use crate::request::{ColumnType, TableDef};
 use crate::row;
+use crate::sql::SCALE_MAX;
 use crate::table::{Marks, Table, TableHead, TableId, TableInfo};
 use plait_base::Seqno;
 use plait_base::codec::{self, Reader, Writer};
@@ -46,9 +47,30 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
                 let why = format!("column '{}' would have an integer of {bits} bits", column.name);
                 return Err(Error::Misuse { why });
             }
-            ColumnType::Decimal { .. } => return Err(Error::Unsupported { what: "DECIMAL columns".into() }),
-            ColumnType::Double => return Err(Error::Unsupported { what: "DOUBLE columns".into() }),
-            ColumnType::DateTime => return Err(Error::Unsupported { what: "DATETIME columns".into() }),
+            ColumnType::UInt { bits: 8 | 16 | 24 | 32 | 64 }
+            | ColumnType::Double
+            | ColumnType::Float
+            | ColumnType::Date
+            | ColumnType::Time
+            | ColumnType::DateTime { digits: 0..=6 }
+            | ColumnType::Timestamp { digits: 0..=6 } => {}
+            ColumnType::UInt { bits } => {
+                let why = format!("column '{}' would have an integer of {bits} bits", column.name);
+                return Err(Error::Misuse { why });
+            }
+            ColumnType::Decimal { digits, scale }
+                if (1..=38).contains(&digits) && scale <= SCALE_MAX.min(digits) => {}
+            ColumnType::Decimal { .. } => {
+                let message = format!(
+                    "Too big precision or scale specified for '{}'. Maximum is 38 digits, 30 behind the point",
+                    column.name
+                );
+                return Err(refuse(1426, "42000", message));
+            }
+            ColumnType::DateTime { .. } | ColumnType::Timestamp { .. } => {
+                let message = format!("Too-big precision specified for '{}'. Maximum is 6", column.name);
+                return Err(refuse(1426, "42000", message));
+            }
         }
     }
     for (at, place) in def.primary.iter().enumerate() {
@@ -67,7 +89,9 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
     }
     if let Some(place) = def.auto_increment {
         let leads = crate::index::leads(&def, place);
-        if !leads || def.columns.len() <= place || !matches!(def.columns[place].kind, ColumnType::Int { .. })
+        if !leads
+            || def.columns.len() <= place
+            || !matches!(def.columns[place].kind, ColumnType::Int { .. } | ColumnType::UInt { .. })
         {
             let why = "there can be only one auto column, an integer, and it must lead a key";
             return Err(refuse(1075, "42000", why.into()));
@@ -79,6 +103,9 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
                 format!("invalid default value for '{}'", def.columns[place].name),
             ));
         }
+    }
+    if def.stamps.iter().any(|stamp| stamp.column >= def.columns.len()) {
+        return Err(Error::Misuse { why: "a stamp belongs to a column".into() });
     }
     indexes(&mut def)?;
     Ok(def)

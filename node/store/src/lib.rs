@@ -39,13 +39,13 @@ pub use ids::Local;
 pub use op::Op;
 pub use request::{
     Change, Client, Column, ColumnHead, ColumnType, Done, IndexDef, IndexPart, Isolation, Param, Prepared,
-    Reply, Request, Rows, Step, StepResult, TableDef,
+    Reply, Request, Rows, Stamp, Step, StepResult, TableDef,
 };
 pub use session::{Context, Progress, RETRIES_MAX, Session};
 pub use store::Store;
 pub use table::{TableId, TableInfo};
 pub use txn::{Scan, Txn, Walk};
-pub use value::Value;
+pub use value::{Decimal, Real, Value};
 pub use verdict::Verdict;
 
 /// Replicated limits of the store: the same on all nodes, for a verdict may depend on them.

@@ -5,7 +5,7 @@
 //! Invariant: any bytes decode to an operation or to an error, on every node to the same one.
 //! Not here: what an operation does (`apply`).
 
-use crate::request::{Column, ColumnType, IndexDef, IndexPart, TableDef};
+use crate::request::{Column, ColumnType, IndexDef, IndexPart, Stamp, TableDef};
 use crate::row;
 use crate::table::TableId;
 use crate::value::Value;
@@ -271,9 +271,14 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
             ColumnType::Int { bits } => w.u8(1).u8(bits),
             ColumnType::Text { chars_max } => w.u8(2).u32(chars_max),
             ColumnType::Bytes { bytes_max } => w.u8(3).u32(bytes_max),
-            ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::DateTime => {
-                unreachable!("a table's definition was checked to have no column of a result's type")
-            }
+            ColumnType::UInt { bits } => w.u8(4).u8(bits),
+            ColumnType::Decimal { digits, scale } => w.u8(5).u8(digits).u8(scale),
+            ColumnType::Double => w.u8(6),
+            ColumnType::Float => w.u8(7),
+            ColumnType::DateTime { digits } => w.u8(8).u8(digits),
+            ColumnType::Timestamp { digits } => w.u8(9).u8(digits),
+            ColumnType::Date => w.u8(10),
+            ColumnType::Time => w.u8(11),
         };
         w.bool(column.nullable).bool(column.default.is_some());
         if let Some(value) = &column.default {
@@ -290,6 +295,10 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
         for part in &index.parts {
             w.varint(part.column as u64).varint(part.prefix.into());
         }
+    }
+    w.varint(def.stamps.len() as u64);
+    for stamp in &def.stamps {
+        w.varint(stamp.column as u64).bool(stamp.default).bool(stamp.on_update);
     }
     w.bool(def.if_not_exists);
 }
@@ -311,6 +320,14 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
             1 => ColumnType::Int { bits: r.u8()? },
             2 => ColumnType::Text { chars_max: r.u32()? },
             3 => ColumnType::Bytes { bytes_max: r.u32()? },
+            4 => ColumnType::UInt { bits: r.u8()? },
+            5 => ColumnType::Decimal { digits: r.u8()?, scale: r.u8()? },
+            6 => ColumnType::Double,
+            7 => ColumnType::Float,
+            8 => ColumnType::DateTime { digits: r.u8()? },
+            9 => ColumnType::Timestamp { digits: r.u8()? },
+            10 => ColumnType::Date,
+            11 => ColumnType::Time,
             tag => return Err(Error::Tag { what: "a column's type", tag: tag.into() }),
         };
         let nullable = r.bool()?;
@@ -331,7 +348,12 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         }
         indexes.push(IndexDef { name, parts, unique });
     }
-    Ok(TableDef { name, columns, primary, auto_increment, indexes, if_not_exists: r.bool()? })
+    let mut stamps = Vec::new();
+    for _ in 0..r.count("stamped columns")? {
+        let (column, default, on_update) = (r.varint()? as usize, r.bool()?, r.bool()?);
+        stamps.push(Stamp { column, default, on_update });
+    }
+    Ok(TableDef { name, columns, primary, auto_increment, indexes, stamps, if_not_exists: r.bool()? })
 }
 
 #[cfg(test)]

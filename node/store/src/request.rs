@@ -150,18 +150,39 @@ pub enum Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ColumnType {
     /// A signed integer of this many bits: 8, 16, 24, 32 or 64.
-    Int { bits: u8 },
+    Int {
+        bits: u8,
+    },
     /// Text of at most this many characters.
-    Text { chars_max: u32 },
+    Text {
+        chars_max: u32,
+    },
     /// Bytes, at most this many.
-    Bytes { bytes_max: u32 },
-    /// A decimal number of so many digits, `scale` of them behind the point; written as `Value::Text`. In results
-    /// alone (as of `SUM`): no table has such a column yet.
-    Decimal { digits: u8, scale: u8 },
-    /// A floating point number, written as `Value::Text`. In results alone.
+    Bytes {
+        bytes_max: u32,
+    },
+    /// An integer without a sign of this many bits: 8, 16, 24, 32 or 64.
+    UInt {
+        bits: u8,
+    },
+    /// A decimal number of so many digits, `scale` of them behind the point. In results written as `Value::Text`.
+    Decimal {
+        digits: u8,
+        scale: u8,
+    },
+    /// A floating point number. In results written as `Value::Text`.
     Double,
-    /// A date and a time of day, written as `Value::Text`. In results alone.
-    DateTime,
+    /// One of 32 bits.
+    Float,
+    /// A moment, as a text with all its digits; so many of them behind the point of the seconds.
+    DateTime {
+        digits: u8,
+    },
+    Timestamp {
+        digits: u8,
+    },
+    Date,
+    Time,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +205,19 @@ pub struct TableDef {
     pub auto_increment: Option<usize>,
     /// The keys beside the primary one.
     pub indexes: Vec<IndexDef>,
+    /// Columns that are given the time of the statement.
+    pub stamps: Vec<Stamp>,
     pub if_not_exists: bool,
+}
+
+/// A column that holds when its row was made or changed, as the statement says that did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub column: usize,
+    /// `DEFAULT CURRENT_TIMESTAMP`.
+    pub default: bool,
+    /// `ON UPDATE CURRENT_TIMESTAMP`.
+    pub on_update: bool,
 }
 
 /// A secondary key.

@@ -416,7 +416,11 @@ fn column<'a>(schema: &'a str, head: &'a store::ColumnHead) -> Column<'a> {
         store::ColumnType::Bytes { bytes_max } => ColumnKind::Bytes { bytes_max },
         store::ColumnType::Decimal { digits, scale } => ColumnKind::Decimal { digits, scale },
         store::ColumnType::Double => ColumnKind::Double,
-        store::ColumnType::DateTime => ColumnKind::DateTime,
+        store::ColumnType::UInt { bits } => ColumnKind::Int { bits, unsigned: true },
+        store::ColumnType::Float => ColumnKind::Double,
+        store::ColumnType::DateTime { .. } | store::ColumnType::Timestamp { .. } => ColumnKind::DateTime,
+        store::ColumnType::Date => ColumnKind::Date,
+        store::ColumnType::Time => ColumnKind::Time,
     };
     let schema = if head.table.is_empty() { "" } else { schema };
     Column { schema, table: &head.table, name: &head.name, kind, flags: 0 }
@@ -437,8 +441,12 @@ fn cell(value: &store::Value) -> Cell<'_> {
     match value {
         store::Value::Null => Cell::Null,
         store::Value::Int(n) => Cell::Int(*n),
+        store::Value::UInt(n) => Cell::UInt(*n),
         store::Value::Text(text) => Cell::Bytes(text.as_bytes()),
         store::Value::Bytes(bytes) => Cell::Bytes(bytes),
+        store::Value::Dec(_) | store::Value::Double(_) => {
+            unreachable!("the rows of SQL have texts in their place")
+        }
     }
 }
 

@@ -90,6 +90,7 @@ fn the_others_come_back() {
             parts: vec![IndexPart { column: 1, prefix: 9 }, IndexPart { column: 0, prefix: 0 }],
             unique: true,
         }],
+        stamps: Vec::new(),
         if_not_exists: true,
     };
     let cells = vec![Source::Column(1), Source::Value("x".into()), Source::Value(Value::Null)];

@@ -6,11 +6,12 @@
 
 use super::datum::Datum;
 use super::expr::{Comparison, Expr};
+use super::moment::{Moment, is_moment};
 use crate::index::prefixed;
 use crate::key;
 use crate::request::{ColumnType, IndexPart};
 use crate::table::TableInfo;
-use crate::value::Value;
+use crate::value::{Real, Value};
 use std::collections::BTreeSet;
 
 /// Points or ranges of one statement; a longer `IN` list is a walk over all of them.
@@ -128,6 +129,29 @@ fn meant(kind: ColumnType, datum: &Datum) -> Meant {
             },
             None => Meant::Unclear,
         },
+        (ColumnType::UInt { .. }, datum) => match datum.exact().map(|n| (n.as_whole(), n.floor())) {
+            Some((Some(n), _)) => {
+                u64::try_from(n).map_or(Meant::Unclear, |n| Meant::Exactly(Value::unsigned(n)))
+            }
+            Some((None, floor)) => {
+                u64::try_from(floor).map_or(Meant::Unclear, |n| Meant::Above(Value::unsigned(n)))
+            }
+            None => Meant::Unclear,
+        },
+        (ColumnType::Decimal { scale, .. }, datum) => match datum.exact() {
+            Some(n) if n.round(scale) == n && n.round(scale).scale() == scale => {
+                Meant::Exactly(Value::Dec(n.round(scale)))
+            }
+            _ => Meant::Unclear,
+        },
+        (ColumnType::Double, Datum::Int(_) | Datum::Dec(_) | Datum::Double(_)) => {
+            let number = datum.to_number().and_then(|(number, _)| Real::new(number.to_f64()));
+            number.map_or(Meant::Unclear, |n| Meant::Exactly(Value::Double(n)))
+        }
+        // A constant that is compared with a moment was put into its form before.
+        (kind, Datum::Text(text)) if is_moment(kind) && Moment::parse(text).is_some() => {
+            Meant::Exactly(Value::Text(text.clone().into_owned()))
+        }
         (ColumnType::Text { .. }, Datum::Text(text)) => {
             Meant::Exactly(Value::Text(text.clone().into_owned()))
         }

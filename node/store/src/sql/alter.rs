@@ -5,6 +5,7 @@
 //! written down beside it. The whole is one ordered operation.
 
 use super::compile::{names, unsupported};
+use super::convert::now;
 use super::ddl::{ColumnSpec, Draft, column, default, refuse};
 use super::tree::{TableRef, table_name};
 use super::vars::Vars;
@@ -13,7 +14,7 @@ use crate::op::{self, Op, Source};
 use crate::request::{Column, ColumnType, TableDef};
 use crate::session::Context;
 use crate::table::TableInfo;
-use crate::value::Value;
+use crate::value::{Decimal, Real, Value};
 use sqlparser::ast::{
     self, AlterColumnOperation, AlterTableOperation as Change, MySQLColumnPosition as Position,
 };
@@ -177,7 +178,7 @@ impl Altered {
                 }
                 let options = def.options.iter().map(|def| &def.option);
                 let spec = column(&def.name, &def.data_type, options, vars, ctx)?;
-                self.add(&spec, column_position.as_ref())
+                self.add(&spec, column_position.as_ref(), ctx)
             }
             Change::DropColumn { column_names, if_exists, .. } => {
                 for name in column_names {
@@ -228,10 +229,16 @@ impl Altered {
         }
     }
 
-    fn add(&mut self, spec: &ColumnSpec, position: Option<&Position>) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        spec: &ColumnSpec,
+        position: Option<&Position>,
+        ctx: &Context<'_>,
+    ) -> Result<(), Error> {
         let value = match (&spec.column.default, spec.column.nullable) {
             (Some(value), _) => value.clone(),
             (None, true) => Value::Null,
+            (None, false) if spec.stamped() => Value::Text(now(spec.column.kind, ctx.now.wall)),
             (None, false) => nothing(&spec.column),
         };
         self.draft.def.columns.push(spec.column.clone());
@@ -283,6 +290,7 @@ impl Altered {
         }
         let def = &mut self.draft.def;
         def.primary.retain(|column| *column != at);
+        def.stamps.retain(|stamp| stamp.column != at);
         if def.auto_increment == Some(at) {
             def.auto_increment = None;
         }
@@ -303,6 +311,7 @@ impl Altered {
             .flat_map(|index| &mut index.parts)
             .for_each(|part| part.column = to(part.column));
         def.auto_increment = def.auto_increment.map(to);
+        def.stamps.iter_mut().for_each(|stamp| stamp.column = to(stamp.column));
         def.columns = order.iter().map(|at| def.columns[*at].clone()).collect();
         self.cells = order.iter().map(|at| self.cells[*at].clone()).collect();
     }
@@ -313,6 +322,16 @@ fn nothing(column: &Column) -> Value {
     match column.kind {
         ColumnType::Text { .. } => Value::Text(String::new()),
         ColumnType::Bytes { .. } => Value::Bytes(Vec::new()),
-        _ => Value::Int(0),
+        ColumnType::Int { .. } | ColumnType::UInt { .. } => Value::Int(0),
+        ColumnType::Decimal { scale, .. } => Value::Dec(Decimal::new(0, scale)),
+        ColumnType::Double | ColumnType::Float => Value::Double(Real::new(0.0).expect("zero is finite")),
+        ColumnType::Time => "00:00:00".into(),
+        // MySQL has a zero date here, and in strict mode refuses it.
+        ColumnType::Date => "0001-01-01".into(),
+        ColumnType::DateTime { digits } | ColumnType::Timestamp { digits } => {
+            let fraction =
+                if digits == 0 { String::new() } else { format!(".{}", "0".repeat(digits.into())) };
+            Value::Text(format!("1970-01-01 00:00:00{fraction}"))
+        }
     }
 }

@@ -4,7 +4,7 @@
 use super::access::access;
 use super::compile::{Columns, Compiler};
 use super::expr::{Checks, Expr};
-use super::insert::{Assigned, assigned, is_default, place_of};
+use super::insert::{Assigned, assigned, is_default, place_of, stamped};
 use super::rows::{Kept, Source};
 use super::select::{Direction, bound, push_sort_key};
 use super::tree::ChangeTree;
@@ -159,9 +159,13 @@ impl Change {
     fn one(&mut self, env: &mut Env<'_>, key: Vec<u8>, mut cells: Vec<Value>) -> Result<bool, Error> {
         let Some(set) = &self.set else { return env.txn.delete(env.store, &self.info, key) };
         self.checks.next_row();
+        let before = (!self.info.def.stamps.is_empty()).then(|| cells.clone());
         // From left to right, each seeing what those before it made, as MySQL has it.
         for (at, value) in set {
             cells[*at] = assigned(&self.info, *at, value, &cells, &self.checks)?;
+        }
+        if let Some(before) = before {
+            stamped(&self.info, &before, &mut cells, set, env.ctx.now.wall);
         }
         env.txn.replace(env.store, &self.info, key, &cells)
     }

@@ -8,7 +8,9 @@ use super::decimal::Decimal;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
 use super::function;
 use super::group::{Aggregate, What};
+use super::kind::Kinds;
 use super::literal::{literal, target};
+use super::moment::{Moment, is_moment};
 use super::text::EXPR_DEPTH_MAX;
 use super::vars::{VERSION, Vars};
 use crate::error::Error;
@@ -142,7 +144,9 @@ impl<'a> Compiler<'a> {
             | Ast::Trim { .. }
             | Ast::Position { .. }
             | Ast::Ceil { .. }
+            | Ast::Extract { .. }
             | Ast::Floor { .. } => self.special_call(tree, deeper),
+            Ast::TypedString(typed) => self.typed(typed),
             Ast::Function(function) => self.function(function, deeper),
             other => not_done(other),
         }
@@ -154,6 +158,20 @@ impl<'a> Compiler<'a> {
         let value = at.and_then(|at| self.vars.params.get(at));
         let why = "a placeholder stands in a statement that was not prepared";
         value.cloned().map(Expr::Const).ok_or_else(|| Error::Syntax { why: why.into() })
+    }
+
+    /// `DATE '2024-02-29'`, `TIMESTAMP '…'`.
+    fn typed(&self, typed: &ast::TypedString) -> Result<Expr, Error> {
+        let Target::Moment(kind) = target(&typed.data_type)? else { return unsupported(typed.to_string()) };
+        let ast::Value::SingleQuotedString(text) = &typed.value.value else {
+            return unsupported(typed.to_string());
+        };
+        let kept = Moment::parse(text).and_then(|moment| moment.compared(kind));
+        kept.map(Expr::text).ok_or_else(|| Error::Sql {
+            code: 1525,
+            state: "HY000",
+            message: format!("Incorrect {} value: '{text}'", typed.data_type),
+        })
     }
 
     fn unary(&mut self, op: &UnaryOperator, inner: &Ast, depth: usize) -> Result<Expr, Error> {
@@ -191,12 +209,14 @@ impl<'a> Compiler<'a> {
         for item in list {
             parts.push(self.part(item, depth)?);
         }
+        self.in_one_form(&mut parts);
         Ok(negated(not, Expr::In(parts)))
     }
 
     fn between(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
         let Ast::Between { expr, negated: not, low, high } = tree else { return not_done(tree) };
-        let parts = Box::new([self.part(expr, depth)?, self.part(low, depth)?, self.part(high, depth)?]);
+        let mut parts = Box::new([self.part(expr, depth)?, self.part(low, depth)?, self.part(high, depth)?]);
+        self.in_one_form(&mut *parts);
         Ok(negated(*not, Expr::Between(parts)))
     }
 
@@ -275,6 +295,10 @@ impl<'a> Compiler<'a> {
             Ast::Position { expr, r#in } => ("LOCATE", vec![expr, r#in]),
             Ast::Ceil { expr, .. } => ("CEIL", vec![expr]),
             Ast::Floor { expr, .. } => ("FLOOR", vec![expr]),
+            Ast::Extract { field, expr, .. } => {
+                let arg = self.part(expr, depth)?;
+                return call(&field.to_string().to_ascii_uppercase(), vec![arg]);
+            }
             other => return not_done(other),
         };
         let args = args.into_iter().map(|arg| self.part(arg, depth)).collect::<Result<_, _>>()?;
@@ -347,6 +371,12 @@ impl<'a> Compiler<'a> {
         let mut all = self.part(rest, depth + 1)?;
         let mut last = None;
         while let Some((op, right)) = chain.pop() {
+            if matches!(right, Ast::Interval(_)) && matches!(op, BinaryOperator::Plus | BinaryOperator::Minus)
+            {
+                let sign = if *op == BinaryOperator::Plus { 1 } else { -1 };
+                (all, last) = (self.shifted(all, right, sign, depth)?, None);
+                continue;
+            }
             let right = self.part(right, depth + 1)?;
             // `a AND b AND c` is one list.
             match (&mut all, op) {
@@ -358,12 +388,53 @@ impl<'a> Compiler<'a> {
                         let (got, max) = ((steps + chain.len()) as u64, EXPR_DEPTH_MAX as u64);
                         return Err(Error::TooLarge { what: "the depth of an expression", got, max });
                     }
-                    all = operator(all, op, right)?;
+                    all = self.compared(all, op, right)?;
                 }
             }
             last = Some(op);
         }
         Ok(all)
+    }
+
+    /// A moment and so much more or less; a plain number is one of days.
+    fn shifted(&mut self, at: Expr, by: &Ast, sign: i64, depth: usize) -> Result<Expr, Error> {
+        let (value, unit) = match by {
+            Ast::Interval(ast::Interval { value, leading_field: Some(unit), last_field: None, .. }) => {
+                (&**value, unit.to_string().to_ascii_uppercase())
+            }
+            Ast::Interval(other) => return unsupported(other.to_string()),
+            days => (days, "DAY".to_owned()),
+        };
+        let args = vec![at, self.part(value, depth + 1)?, Expr::text(unit), Expr::Const(Datum::Int(sign))];
+        call(super::calendar::SHIFT, args)
+    }
+
+    fn compared(&self, left: Expr, op: &BinaryOperator, right: Expr) -> Result<Expr, Error> {
+        let mut sides = [left, right];
+        self.in_one_form(&mut sides);
+        let [left, right] = sides;
+        operator(left, op, right)
+    }
+
+    /// Constants that are compared with a moment are put into the form in which moments are kept, for moments are
+    /// ordered by their texts.
+    fn in_one_form(&self, parts: &mut [Expr]) {
+        let kinds = Kinds { heads: self.columns.map_or(&[], |columns| columns.heads), aggregates: &[] };
+        let of = |part: &Expr| match part {
+            Expr::Column(_) | Expr::Cast(..) | Expr::Call(..) => {
+                Some(kinds.of(part)).filter(|kind| is_moment(*kind))
+            }
+            _ => None,
+        };
+        let Some(kind) = parts.iter().find_map(of) else { return };
+        for part in parts {
+            if let Expr::Const(datum) = part
+                && let Some(text) = datum.to_text()
+                && let Some(compared) = Moment::parse(&text).and_then(|moment| moment.compared(kind))
+            {
+                *part = Expr::text(compared);
+            }
+        }
     }
 
     /// `_utf8mb4'x'`, `N'x'`, `BINARY x`.
@@ -409,9 +480,29 @@ impl<'a> Compiler<'a> {
         if name == "VALUES" {
             return self.new_value(list);
         }
+        let sign = match name.as_str() {
+            "DATE_ADD" | "ADDDATE" => 1,
+            "DATE_SUB" | "SUBDATE" => -1,
+            _ => 0,
+        };
+        if let [
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(at)),
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(by)),
+        ] = list
+            && sign != 0
+        {
+            let at = self.part(at, depth)?;
+            return self.shifted(at, by, sign, depth);
+        }
         let mut args = Vec::with_capacity(list.len());
-        for arg in list {
+        for (n, arg) in list.iter().enumerate() {
             match arg {
+                // The unit of a difference is a word, and no column.
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Identifier(unit)))
+                    if n == 0 && name == "TIMESTAMPDIFF" =>
+                {
+                    args.push(Expr::text(unit.value.clone()));
+                }
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(tree)) => args.push(self.part(tree, depth)?),
                 _ => return Err(Error::Syntax { why: format!("'{arg}' is no argument of {name}") }),
             }
@@ -452,7 +543,7 @@ impl<'a> Compiler<'a> {
             }
             "CURDATE" | "CURRENT_DATE" | "UTC_DATE" => Datum::text(super::time::date(self.ctx.now.wall)),
             "CURTIME" | "CURRENT_TIME" | "UTC_TIME" => Datum::text(super::time::time(self.ctx.now.wall)),
-            "UNIX_TIMESTAMP" => Datum::Int(self.ctx.now.wall.0.div_euclid(1_000_000)),
+            "UNIX_TIMESTAMP" if args == 0 => Datum::Int(self.ctx.now.wall.0.div_euclid(1_000_000)),
             "PI" => Datum::Dec(Decimal::new(3_141_593, 6)),
             _ => return None,
         })
@@ -524,8 +615,6 @@ fn not_done<T>(tree: &Ast) -> Result<T, Error> {
         Ast::RLike { .. } => "REGEXP",
         Ast::Tuple(_) => "row values",
         Ast::Interval(_) => "INTERVAL",
-        Ast::Extract { .. } => "EXTRACT",
-        Ast::TypedString(_) => "DATE, TIME and TIMESTAMP literals",
         Ast::MatchAgainst { .. } => "MATCH AGAINST",
         Ast::JsonAccess { .. } => "JSON",
         other => {

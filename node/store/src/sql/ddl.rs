@@ -10,7 +10,7 @@ use super::tree::table_name;
 use super::vars::Vars;
 use crate::error::Error;
 use crate::index;
-use crate::request::{Column, ColumnType, IndexDef, IndexPart, TableDef};
+use crate::request::{Column, ColumnType, IndexDef, IndexPart, Stamp, TableDef};
 use crate::session::Context;
 use crate::value::Value;
 use sqlparser::ast::{self, ColumnOption, DataType, TableConstraint};
@@ -80,6 +80,15 @@ pub struct ColumnSpec {
     primary: bool,
     unique: bool,
     auto_increment: bool,
+    now: bool,
+    on_update: bool,
+}
+
+impl ColumnSpec {
+    /// Whether its default is the time of the statement.
+    pub fn stamped(&self) -> bool {
+        self.now
+    }
 }
 
 pub fn column<'o>(
@@ -90,18 +99,29 @@ pub fn column<'o>(
     ctx: &Context<'_>,
 ) -> Result<ColumnSpec, Error> {
     let column = Column { name: name.value.clone(), kind: kind(data_type)?, nullable: true, default: None };
-    let mut spec = ColumnSpec { column, primary: false, unique: false, auto_increment: false };
+    let mut spec = ColumnSpec {
+        column,
+        primary: false,
+        unique: false,
+        auto_increment: false,
+        now: false,
+        on_update: false,
+    };
     for option in options {
         match option {
             ColumnOption::Null => spec.column.nullable = true,
             ColumnOption::NotNull => spec.column.nullable = false,
             ColumnOption::Comment(_) => {}
+            ColumnOption::Default(tree) if is_now(tree) && is_stamp(spec.column.kind) => spec.now = true,
             ColumnOption::Default(tree) => spec.column.default = default(&spec.column, tree, vars, ctx)?,
             ColumnOption::PrimaryKey(_) => spec.primary = true,
             ColumnOption::Unique(_) => spec.unique = true,
             ColumnOption::ForeignKey(_) => return unsupported("FOREIGN KEY"),
             ColumnOption::Check(_) => return unsupported("CHECK"),
             ColumnOption::Generated { .. } => return unsupported("generated columns"),
+            ColumnOption::OnUpdate(tree) if is_now(tree) && is_stamp(spec.column.kind) => {
+                spec.on_update = true
+            }
             ColumnOption::OnUpdate(_) => return unsupported("ON UPDATE"),
             ColumnOption::CharacterSet(set) => charset(&set.to_string())?,
             ColumnOption::Collation(name) => collation(&name.to_string())?,
@@ -118,6 +138,10 @@ pub fn column<'o>(
 impl Draft {
     /// The keys that stand with the column at `at`.
     pub fn keys_of(&mut self, at: usize, spec: &ColumnSpec) -> Result<(), Error> {
+        self.def.stamps.retain(|stamp| stamp.column != at);
+        if spec.now || spec.on_update {
+            self.def.stamps.push(Stamp { column: at, default: spec.now, on_update: spec.on_update });
+        }
         if spec.primary {
             self.primary(vec![at])?;
         }
@@ -247,6 +271,17 @@ fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, 
     Ok(IndexPart { column: at, prefix })
 }
 
+/// `CURRENT_TIMESTAMP` in one of its spellings.
+fn is_now(tree: &ast::Expr) -> bool {
+    let text = tree.to_string().to_ascii_uppercase();
+    let name = text.split('(').next().unwrap_or_default();
+    matches!(name, "CURRENT_TIMESTAMP" | "NOW" | "LOCALTIME" | "LOCALTIMESTAMP")
+}
+
+fn is_stamp(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::DateTime { .. } | ColumnType::Timestamp { .. })
+}
+
 fn is_word(tokens: &[Token], text: &str) -> bool {
     matches!(tokens, [Token::Word(word)] if word.value.eq_ignore_ascii_case(text))
 }
@@ -282,6 +317,13 @@ pub fn default(
 
 fn kind(data_type: &DataType) -> Result<ColumnType, Error> {
     let int = |bits| Ok(ColumnType::Int { bits });
+    let uint = |bits| Ok(ColumnType::UInt { bits });
+    let decimal = |digits: u64, scale: i64| {
+        // What is out of bounds is refused by the catalogue, with the column's name.
+        let (digits, scale) =
+            (u8::try_from(digits).unwrap_or(u8::MAX), u8::try_from(scale).unwrap_or(u8::MAX));
+        Ok(ColumnType::Decimal { digits, scale })
+    };
     let chars = |length: &Option<ast::CharacterLength>, otherwise: Option<u32>, most: u32| match length {
         None => match otherwise {
             Some(chars_max) => Ok(ColumnType::Text { chars_max }),
@@ -299,15 +341,32 @@ fn kind(data_type: &DataType) -> Result<ColumnType, Error> {
         _ => Err(too_long(length.unwrap_or(0), most)),
     };
     match data_type {
-        DataType::TinyInt(_) | DataType::TinyIntUnsigned(_) | DataType::Bool | DataType::Boolean => int(8),
-        DataType::SmallInt(_) | DataType::SmallIntUnsigned(_) | DataType::Int2(_) => int(16),
-        DataType::MediumInt(_) | DataType::MediumIntUnsigned(_) => int(24),
-        DataType::Int(_)
-        | DataType::Integer(_)
-        | DataType::Int4(_)
-        | DataType::IntUnsigned(_)
-        | DataType::IntegerUnsigned(_) => int(32),
-        DataType::BigInt(_) | DataType::BigIntUnsigned(_) | DataType::Int8(_) => int(64),
+        DataType::TinyInt(_) | DataType::Bool | DataType::Boolean => int(8),
+        DataType::SmallInt(_) | DataType::Int2(_) => int(16),
+        DataType::MediumInt(_) => int(24),
+        DataType::Int(_) | DataType::Integer(_) | DataType::Int4(_) => int(32),
+        DataType::BigInt(_) | DataType::Int8(_) => int(64),
+        DataType::TinyIntUnsigned(_) => uint(8),
+        DataType::SmallIntUnsigned(_) | DataType::Int2Unsigned(_) => uint(16),
+        DataType::MediumIntUnsigned(_) => uint(24),
+        DataType::IntUnsigned(_) | DataType::IntegerUnsigned(_) | DataType::Int4Unsigned(_) => uint(32),
+        DataType::BigIntUnsigned(_) | DataType::Int8Unsigned(_) => uint(64),
+        DataType::Decimal(info) | DataType::Dec(info) | DataType::Numeric(info) => match info {
+            ast::ExactNumberInfo::None => Ok(ColumnType::Decimal { digits: 10, scale: 0 }),
+            ast::ExactNumberInfo::Precision(digits) => decimal(*digits, 0),
+            ast::ExactNumberInfo::PrecisionAndScale(digits, scale) => decimal(*digits, *scale),
+        },
+        DataType::Float(ast::ExactNumberInfo::Precision(digits)) if *digits > 24 => Ok(ColumnType::Double),
+        DataType::Float(_) => Ok(ColumnType::Float),
+        DataType::Double(_) | DataType::DoublePrecision | DataType::Real => Ok(ColumnType::Double),
+        DataType::Date => Ok(ColumnType::Date),
+        DataType::Time(None | Some(0), _) => Ok(ColumnType::Time),
+        DataType::Datetime(digits) => Ok(ColumnType::DateTime { digits: digits.unwrap_or(0).min(99) as u8 }),
+        DataType::Timestamp(digits, _) => {
+            Ok(ColumnType::Timestamp { digits: digits.unwrap_or(0).min(99) as u8 })
+        }
+        // As MariaDB keeps it.
+        DataType::JSON => Ok(ColumnType::Text { chars_max: LONGTEXT }),
         DataType::Char(length) | DataType::Character(length) => chars(length, Some(1), 255),
         DataType::Varchar(length)
         | DataType::CharVarying(length)
@@ -409,8 +468,15 @@ pub fn type_name(kind: ColumnType) -> String {
         ColumnType::Bytes { bytes_max: TEXT } => "blob".into(),
         ColumnType::Bytes { bytes_max } => format!("varbinary({bytes_max})"),
         ColumnType::Decimal { digits, scale } => format!("decimal({digits},{scale})"),
+        ColumnType::UInt { bits } => format!("{} unsigned", type_name(ColumnType::Int { bits })),
         ColumnType::Double => "double".into(),
-        ColumnType::DateTime => "datetime".into(),
+        ColumnType::Float => "float".into(),
+        ColumnType::DateTime { digits: 0 } => "datetime".into(),
+        ColumnType::DateTime { digits } => format!("datetime({digits})"),
+        ColumnType::Timestamp { digits: 0 } => "timestamp".into(),
+        ColumnType::Timestamp { digits } => format!("timestamp({digits})"),
+        ColumnType::Date => "date".into(),
+        ColumnType::Time => "time".into(),
     }
 }
 
@@ -422,7 +488,7 @@ fn quoted(name: &str) -> String {
 pub fn literal(value: &Value) -> String {
     match value {
         Value::Null => "NULL".into(),
-        Value::Int(n) => format!("'{n}'"),
+        Value::Int(_) | Value::UInt(_) | Value::Dec(_) | Value::Double(_) => format!("'{value}'"),
         Value::Text(text) => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
         Value::Bytes(bytes) => bytes.iter().fold("0x".to_owned(), |mut out, byte| {
             let _ = write!(out, "{byte:02X}");
@@ -439,11 +505,22 @@ pub fn show_create(def: &TableDef) -> String {
         if !column.nullable {
             line += " NOT NULL";
         }
+        let stamp = def.stamps.iter().find(|stamp| stamp.column == at);
+        let now = match column.kind {
+            ColumnType::DateTime { digits } | ColumnType::Timestamp { digits } if digits > 0 => {
+                format!("CURRENT_TIMESTAMP({digits})")
+            }
+            _ => "CURRENT_TIMESTAMP".to_owned(),
+        };
         match &column.default {
+            _ if stamp.is_some_and(|stamp| stamp.default) => line += &format!(" DEFAULT {now}"),
             Some(value) => line += &format!(" DEFAULT {}", literal(value)),
             // MySQL leaves it out where a TEXT or BLOB could have none other.
             None if column.nullable && !long(column.kind) => line += " DEFAULT NULL",
             None => {}
+        }
+        if stamp.is_some_and(|stamp| stamp.on_update) {
+            line += &format!(" ON UPDATE {now}");
         }
         if def.auto_increment == Some(at) {
             line += " AUTO_INCREMENT";

@@ -7,6 +7,7 @@ use super::datum::{Datum, Fit, Number};
 use super::decimal::Decimal;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target, out_of_range, truncated};
 use super::function::Function;
+use super::moment::Moment;
 use crate::error::Error;
 use std::cmp::Ordering;
 
@@ -335,6 +336,16 @@ fn cast<'a>(target: Target, datum: &'a Datum<'a>, checks: &Checks) -> Result<Dat
                 unsigned(whole.max(i64::MIN.into()) as i64 as u64)
             } else {
                 unsigned(u64::try_from(whole).unwrap_or(u64::MAX))
+            }
+        }
+        Target::Moment(kind) => {
+            let text = datum.to_text().unwrap_or_default();
+            match Moment::parse(&text).and_then(|moment| moment.kept(kind)) {
+                Some(kept) => Datum::text(kept),
+                None => {
+                    cut("datetime")?;
+                    Datum::Null
+                }
             }
         }
         Target::Text { chars_max } => {

@@ -7,6 +7,7 @@
 use super::datum::{Datum, Fit, Number};
 use super::function::Function;
 use crate::error::Error;
+use crate::request::ColumnType;
 use crate::value::Value;
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
@@ -88,6 +89,7 @@ pub enum Target {
     Bytes { bytes_max: Option<u32> },
     Decimal { digits: u8, scale: u8 },
     Double,
+    Moment(ColumnType),
 }
 
 /// A warning of the statement under way.

@@ -1,7 +1,7 @@
 //! INSERT and REPLACE: one row after the other, each with an id of this node's class where one is asked for.
 
 use super::compile::{Columns, Compiler};
-use super::convert::{default_of, into_column};
+use super::convert::{default_of, into_column, now};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
 use super::tree::{InsertTree, OnDuplicate};
@@ -12,6 +12,7 @@ use crate::row;
 use crate::session::{Env, Turn};
 use crate::table::TableInfo;
 use crate::value::Value;
+use plait_base::Wall;
 use sqlparser::ast::Expr as Ast;
 use std::sync::Arc;
 
@@ -157,6 +158,9 @@ impl Insert {
         for (at, (cell, column)) in cells.into_iter().zip(&info.def.columns).enumerate() {
             row.push(match cell {
                 Some(value) => value,
+                None if info.def.stamps.iter().any(|stamp| stamp.column == at && stamp.default) => {
+                    Value::Text(now(column.kind, env.ctx.now.wall))
+                }
                 None => default_of(column, auto == Some(at))?,
             });
         }
@@ -249,16 +253,36 @@ impl Insert {
     ) -> Result<(), Error> {
         let set = self.on_duplicate.as_ref().expect("it was asked for");
         let width = old.len();
+        let before = old.clone();
         let mut cells = old;
         cells.extend(new);
         for (at, value) in set {
             cells[*at] = assigned(info, *at, value, &cells, &self.checks)?;
         }
         cells.truncate(width);
+        stamped(info, &before, &mut cells, set, env.ctx.now.wall);
         let changed = env.txn.replace(env.store, info, key, &cells)?;
         self.done.affected += if changed { 2 } else { u64::from(env.vars.client.found_rows) };
         self.duplicates += 1;
         Ok(())
+    }
+}
+
+/// `ON UPDATE CURRENT_TIMESTAMP`: a row that changes says when, unless the statement says it.
+pub fn stamped(
+    info: &TableInfo,
+    before: &[Value],
+    cells: &mut [Value],
+    set: &[(usize, Assigned)],
+    wall: Wall,
+) {
+    if before == cells {
+        return;
+    }
+    for stamp in info.def.stamps.iter().filter(|stamp| stamp.on_update) {
+        if !set.iter().any(|(at, _)| *at == stamp.column) {
+            cells[stamp.column] = Value::Text(now(info.def.columns[stamp.column].kind, wall));
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod access;
 mod alter;
+mod calendar;
 mod change;
 mod compile;
 mod convert;
@@ -25,6 +26,7 @@ mod group;
 mod insert;
 mod kind;
 mod literal;
+mod moment;
 mod prepared;
 mod rows;
 mod select;
@@ -39,6 +41,10 @@ mod vars;
 mod tests;
 
 pub(crate) use alter::Alter;
+pub(crate) use datum::double;
+pub use decimal::Decimal;
+pub(crate) use decimal::SCALE_MAX;
+pub(crate) use moment::{Moment, is_moment};
 pub(crate) use statement::Statement;
 pub(crate) use vars::Vars;
 

@@ -13,7 +13,7 @@ use super::rows::{Kept, Source};
 use super::tree::{Item, SelectTree};
 use super::vars::Vars;
 use crate::error::Error;
-use crate::request::{ColumnHead, Rows, StepResult};
+use crate::request::{ColumnHead, ColumnType, Rows, StepResult};
 use crate::row;
 use crate::session::{Context, Env, Turn};
 use crate::table::TableInfo;
@@ -259,7 +259,10 @@ impl Select {
     fn result(&mut self, vars: &mut Vars) -> StepResult {
         vars.warnings = self.checks.warnings.take();
         vars.row_count = -1;
-        StepResult::Rows(Rows { columns: mem::take(&mut self.heads), rows: mem::take(&mut self.out.rows) })
+        let columns = mem::take(&mut self.heads);
+        let mut rows = mem::take(&mut self.out.rows);
+        written(&columns, &mut rows);
+        StepResult::Rows(Rows { columns, rows })
     }
 
     /// Goes on; whether it is done.
@@ -341,6 +344,18 @@ impl Select {
             }
         }
         Ok(true)
+    }
+}
+
+/// Decimals and floating point numbers go out as texts.
+fn written(heads: &[ColumnHead], rows: &mut [Vec<Value>]) {
+    let plain = |kind| matches!(kind, ColumnType::Text { .. } | ColumnType::Bytes { .. });
+    for (at, _) in heads.iter().enumerate().filter(|(_, head)| !plain(head.kind)) {
+        for cell in rows.iter_mut().map(|row| &mut row[at]) {
+            if matches!(cell, Value::Dec(_) | Value::Double(_)) {
+                *cell = Value::Text(cell.to_string());
+            }
+        }
     }
 }
 

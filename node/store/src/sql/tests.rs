@@ -232,6 +232,7 @@ scripts!(
     selects,
     shows,
     transactions,
+    types,
     updates,
     variables,
 );

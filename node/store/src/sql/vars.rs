@@ -415,7 +415,7 @@ impl Vars {
         let bytes = match &value {
             Value::Text(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
-            Value::Null | Value::Int(_) => 8,
+            _ => 8,
         };
         let name = name.to_ascii_lowercase();
         let max =

@@ -29,6 +29,7 @@ pub fn pairs(name: &str) -> TableDef {
         primary: vec![0],
         auto_increment: None,
         indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: false,
     }
 }

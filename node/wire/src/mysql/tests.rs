@@ -217,7 +217,7 @@ fn commands_that_need_no_host_are_answered_here() {
         assert_eq!(&packets(&out)[0].1[1..3], &code.to_le_bytes());
     }
     let (event, out) = command(&mut conn, &[com::STMT_CLOSE, 1, 0, 0, 0]);
-    assert_eq!((event, out.len()), (Some(Event::Command(Command::CloseStatement(1))), 0));
+    assert_eq!((event, out.len()), (Some(Ok(Event::Command(Command::CloseStatement(1)))), 0));
     assert!(!conn.multi_statements());
     let (_, out) = command(&mut conn, &[com::SET_OPTION, 0, 0]);
     assert!(conn.multi_statements());
@@ -476,7 +476,7 @@ fn a_prepared_statement_takes_its_values_and_answers_in_binary() {
     let mut conn = ready(cap::DEPRECATE_EOF);
     let mut out = Vec::new();
     let (event, _) = command(&mut conn, b"\x16SELECT ?");
-    assert_eq!(event, Some(Event::Command(Command::Prepare("SELECT ?".into()))));
+    assert_eq!(event, Some(Ok(Event::Command(Command::Prepare("SELECT ?".into())))));
     let name = |name, kind| Column { schema: "", table: "", name, kind, flags: 0 };
     let columns = [name("n", ColumnKind::Int { bits: 32, unsigned: false })];
     conn.prepared(7, 8, &columns, &mut out);
@@ -518,7 +518,7 @@ fn a_prepared_statement_takes_its_values_and_answers_in_binary() {
         text("long text"),
         text("-26:03:04.000005"),
     ];
-    assert_eq!(event, Some(Event::Command(Command::Execute { number: 7, params: params.clone() })));
+    assert_eq!(event, Some(Ok(Event::Command(Command::Execute { number: 7, params: params.clone() }))));
     let mut out = Vec::new();
     let kinds = [
         ColumnKind::Int { bits: 8, unsigned: false },
@@ -561,7 +561,7 @@ fn a_prepared_statement_takes_its_values_and_answers_in_binary() {
     let again = [com::STMT_EXECUTE, 7, 0, 0, 0, 0, 1, 0, 0, 0, 0xff, 0];
     let (event, _) = command(&mut conn, &again);
     let nulls = vec![Param::Null; 8];
-    assert_eq!(event, Some(Event::Command(Command::Execute { number: 7, params: nulls })));
+    assert_eq!(event, Some(Ok(Event::Command(Command::Execute { number: 7, params: nulls }))));
 }
 
 proptest! {
