@@ -87,11 +87,19 @@ pub(crate) enum Action {
     /// Each commits the open transaction first, as in MySQL.
     Create(TableDef),
     Alter(Box<sql::Alter>),
+    Savepoint(Savepoint),
     Drop(Drops),
     /// Another client takes over: what was open is rolled back, what was set is forgotten.
     Attach(Client),
     /// Known without reading anything.
     Answer(StepResult),
+}
+
+/// A place in the open transaction, by its name.
+pub(crate) enum Savepoint {
+    Set(String),
+    Back(String),
+    Release(String),
 }
 
 /// Tables to be dropped, one operation each, in order.
@@ -446,6 +454,26 @@ impl Session {
                 }
                 job.doing = Doing::Create;
                 Move::Out(Progress::Order(Op::Create(def).encode()))
+            }
+            Action::Savepoint(what) => {
+                if self.txn.is_none() && !self.vars.autocommit {
+                    self.txn = Some(Txn::new(self.vars.take_isolation()));
+                }
+                let done = match (&mut self.txn, what) {
+                    (Some(txn), Savepoint::Set(name)) => txn.savepoint(name),
+                    (Some(txn), Savepoint::Back(name)) => txn.back_to(&name),
+                    (Some(txn), Savepoint::Release(name)) => txn.release(&name),
+                    // Outside of a transaction a place ends with the statement that made it.
+                    (None, Savepoint::Set(_)) => Ok(()),
+                    (None, Savepoint::Back(name) | Savepoint::Release(name)) => Err(Txn::no_savepoint(&name)),
+                };
+                match done {
+                    Ok(()) => {
+                        job.results.push(StepResult::Done(Done::default()));
+                        Move::On
+                    }
+                    Err(error) => Move::Fail(error),
+                }
             }
             Action::Alter(alter) => {
                 if self.txn.is_some() {

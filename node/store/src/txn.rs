@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// Read keys of one table that are certified one by one; beyond it the span that they lie in is certified.
 const READ_KEYS_MAX: usize = 10_000;
+/// Savepoints of one transaction.
+const SAVEPOINTS_MAX: usize = 1_000;
 
 mod places;
 mod scan;
@@ -37,6 +39,10 @@ pub struct Txn {
     tables: BTreeMap<TableId, Part>,
     /// What the statement under way replaced, to be put back if it fails: the newest last.
     undo: Vec<(TableId, Vec<u8>, Before)>,
+    /// How long `undo` was at the last mark.
+    mark: usize,
+    /// Places to go back to: name, length of `undo`, bytes.
+    savepoints: Vec<(String, usize, u64)>,
     /// Bytes of keys and rows in the overlay, about; and at the last mark.
     bytes: u64,
     bytes_at_mark: u64,
@@ -91,6 +97,8 @@ impl Txn {
             undo: Vec::new(),
             bytes: 0,
             bytes_at_mark: 0,
+            mark: 0,
+            savepoints: Vec::new(),
             depends_on: Seqno::ZERO,
         }
     }
@@ -133,13 +141,57 @@ impl Txn {
 
     /// From here on [`undo`](Txn::undo) takes writes back.
     pub fn mark(&mut self) {
-        self.undo.clear();
+        if self.savepoints.is_empty() {
+            self.undo.clear();
+        }
+        self.mark = self.undo.len();
         self.bytes_at_mark = self.bytes;
     }
 
     /// Takes back all writes since the mark. What was read stays read.
     pub fn undo(&mut self) {
-        while let Some((table, key, before)) = self.undo.pop() {
+        self.undo_to(self.mark, self.bytes_at_mark);
+    }
+
+    /// From here on [`back_to`](Txn::back_to) this name takes writes back. Another of that name is forgotten.
+    pub fn savepoint(&mut self, name: String) -> Result<(), Error> {
+        self.savepoints.retain(|(other, ..)| *other != name);
+        if self.savepoints.len() == SAVEPOINTS_MAX {
+            let (got, max) = (SAVEPOINTS_MAX as u64 + 1, SAVEPOINTS_MAX as u64);
+            return Err(Error::TooLarge { what: "the number of savepoints", got, max });
+        }
+        // What came before the first one is never taken back to one.
+        if self.savepoints.is_empty() {
+            self.undo.clear();
+        }
+        self.savepoints.push((name, self.undo.len(), self.bytes));
+        Ok(())
+    }
+
+    /// Takes back all writes since a savepoint, which stays; later ones are forgotten.
+    pub fn back_to(&mut self, name: &str) -> Result<(), Error> {
+        let at = self.savepoints.iter().position(|(other, ..)| other == name);
+        let at = at.ok_or_else(|| Txn::no_savepoint(name))?;
+        self.savepoints.truncate(at + 1);
+        let (_, length, bytes) = self.savepoints[at];
+        self.undo_to(length, bytes);
+        Ok(())
+    }
+
+    /// Forgets a savepoint and those after it; what was written stays.
+    pub fn release(&mut self, name: &str) -> Result<(), Error> {
+        let at = self.savepoints.iter().position(|(other, ..)| other == name);
+        self.savepoints.truncate(at.ok_or_else(|| Txn::no_savepoint(name))?);
+        Ok(())
+    }
+
+    pub(crate) fn no_savepoint(name: &str) -> Error {
+        Error::Sql { code: 1305, state: "42000", message: format!("SAVEPOINT {name} does not exist") }
+    }
+
+    fn undo_to(&mut self, length: usize, bytes: u64) {
+        while self.undo.len() > length {
+            let Some((table, key, before)) = self.undo.pop() else { break };
             let part = self.tables.get_mut(&table).expect("a write belongs to a table that was looked up");
             let undone = match before {
                 Some(now) => {
@@ -153,7 +205,7 @@ impl Txn {
             };
             part.moved(&key, undone.as_deref(), None);
         }
-        self.bytes = self.bytes_at_mark;
+        self.bytes = bytes;
     }
 
     fn at(&self) -> Seqno {

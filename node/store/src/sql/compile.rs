@@ -11,21 +11,26 @@ use super::group::{Aggregate, What};
 use super::kind::Kinds;
 use super::literal::{literal, target};
 use super::moment::{Moment, is_moment};
+use super::select::{Place, Select};
+use super::sub::{Kind, Sub};
 use super::text::EXPR_DEPTH_MAX;
+use super::tree::{self, TableRef};
 use super::vars::{VERSION, Vars};
 use crate::error::Error;
-use crate::request::ColumnHead;
+use crate::request::{ColumnHead, ColumnType};
 use crate::session::Context;
+use crate::table::TableInfo;
 use sqlparser::ast::{
     self, BinaryOperator, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
 };
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The columns that names can mean.
 #[derive(Debug, Clone, Copy)]
 pub struct Columns<'a> {
     pub database: &'a str,
-    /// The table's name or alias.
+    /// The table's name or alias; empty: each column says its own.
     pub table: &'a str,
     pub heads: &'a [ColumnHead],
 }
@@ -33,13 +38,35 @@ pub struct Columns<'a> {
 impl Columns<'_> {
     /// The place of a column, by its name and what stands before it.
     pub fn find(&self, names: &[&str]) -> Option<usize> {
-        let column = match names {
-            [column] => column,
-            [table, column] if *table == self.table => column,
-            [database, table, column] if *database == self.database && *table == self.table => column,
-            _ => return None,
+        self.all(names).next()
+    }
+
+    fn all(&self, names: &[&str]) -> impl Iterator<Item = usize> {
+        let (of, column) = match *names {
+            [column] => (None, column),
+            [table, column] => (Some(table), column),
+            [database, table, column] if database == self.database => (Some(table), column),
+            _ => (Some("."), ""),
         };
-        self.heads.iter().position(|head| head.name.eq_ignore_ascii_case(column))
+        let owner = |head: &ColumnHead| {
+            of.is_none_or(|of| of == if self.table.is_empty() { &head.table } else { self.table })
+        };
+        let places = (self.heads.iter().enumerate())
+            .filter(|(_, head)| head.name.eq_ignore_ascii_case(column) && owner(head))
+            .map(|(at, _)| at);
+        places.collect::<Vec<_>>().into_iter()
+    }
+
+    /// The place that a name means; refused if it means two.
+    fn meant(&self, names: &[&str], merged: &[usize], clause: &str) -> Result<Option<usize>, Error> {
+        let mut places = self.all(names).filter(|at| names.len() > 1 || !merged.contains(at));
+        let first = places.next();
+        if places.next().is_some() {
+            let name = names.join(".");
+            let message = format!("Column '{name}' in {clause} is ambiguous");
+            return Err(Error::Sql { code: 1052, state: "23000", message });
+        }
+        Ok(first)
     }
 }
 
@@ -57,8 +84,29 @@ pub struct Compiler<'a> {
     pub aliases: Vec<(String, Arc<Ast>)>,
     /// Whether aliases come before columns.
     pub aliases_first: bool,
+    /// Finds tables, for subqueries; `None`: none may stand here.
+    pub tables: Option<Tables<'a>>,
+    /// As [`Place::list`].
+    pub list: Option<&'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>>,
+    /// The columns of the query around this one.
+    pub outer: Option<Columns<'a>>,
+    /// What the expressions of one query gather.
+    pub gathered: Option<&'a RefCell<Gathered>>,
+    /// Columns that USING made one with an earlier one.
+    pub merged: &'a [usize],
     /// In the assignments of `ON DUPLICATE KEY UPDATE`: where the new row's cells begin, for `VALUES(column)`.
     pub new_row: Option<usize>,
+}
+
+/// Finds a table's definition.
+pub type Tables<'a> = &'a dyn Fn(&TableRef) -> Result<Arc<TableInfo>, Error>;
+
+/// What the expressions of one query have in common.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    pub subs: Vec<Sub>,
+    /// One looks at the row around the query.
+    pub outer: bool,
 }
 
 /// 1235, by name.
@@ -92,6 +140,11 @@ impl<'a> Compiler<'a> {
             aliases: Vec::new(),
             aliases_first: false,
             new_row: None,
+            tables: None,
+            list: None,
+            outer: None,
+            gathered: None,
+            merged: &[],
         }
     }
 
@@ -133,6 +186,16 @@ impl<'a> Compiler<'a> {
             | Ast::IsNotFalse(_) => self.is(tree, deeper),
             Ast::In { expr, target: ast::InTarget::List(list), negated, .. } => {
                 self.in_list(expr, list, *negated, deeper)
+            }
+            Ast::In { expr, target: ast::InTarget::Subquery(query), negated: not, .. } => {
+                let sought = Box::new(self.part(expr, deeper)?);
+                let (at, _) = self.sub(query, Kind::List)?;
+                Ok(negated(*not, Expr::InSub(sought, at)))
+            }
+            Ast::Subquery(query) => self.sub(query, Kind::Scalar).map(|(at, kind)| Expr::Sub(at, kind)),
+            Ast::Exists { subquery, negated: not } => {
+                let (at, kind) = self.sub(subquery, Kind::Exists)?;
+                Ok(negated(*not, Expr::Sub(at, kind)))
             }
             Ast::Between { .. } => self.between(tree, deeper),
             Ast::Like { .. } => self.like(tree, deeper),
@@ -309,6 +372,32 @@ impl<'a> Compiler<'a> {
         tree.map(|tree| self.part(tree, depth).map(Box::new)).transpose()
     }
 
+    /// Plans a subquery; its number, and the kind of its value.
+    fn sub(&mut self, query: &ast::Query, kind: Kind) -> Result<(usize, ColumnType), Error> {
+        let (Some(tables), Some(gathered)) = (self.tables, self.gathered) else {
+            return unsupported("subqueries in this place");
+        };
+        let tree = tree::select(query.clone(), &[])?;
+        let place =
+            Place { vars: self.vars, ctx: self.ctx, tables: Some(tables), list: self.list, outer: self.columns };
+        let mut select = Select::new(&tree, place)?;
+        let columns = select.heads().len();
+        let value = match kind {
+            Kind::Exists => {
+                select.only_first();
+                ColumnType::Int { bits: 64 }
+            }
+            _ if columns != 1 => {
+                let message = "Operand should contain 1 column(s)".into();
+                return Err(Error::Sql { code: 1241, state: "21000", message });
+            }
+            _ => select.heads()[0].kind,
+        };
+        let subs = &mut gathered.borrow_mut().subs;
+        subs.push(Sub { kind, correlated: select.correlated(), select: Box::new(select) });
+        Ok((subs.len() - 1, value))
+    }
+
     /// A column, or something that the session knows.
     fn name(&mut self, parts: &[ast::Ident], depth: usize) -> Result<Expr, Error> {
         let first = &parts[0];
@@ -322,7 +411,18 @@ impl<'a> Compiler<'a> {
             }
             _ => None,
         };
-        let column = self.columns.and_then(|columns| columns.find(&texts));
+        let column = match self.columns {
+            Some(columns) => columns.meant(&texts, self.merged, self.clause)?,
+            None => None,
+        };
+        let outer = match (self.outer, column, alias) {
+            (Some(outer), None, None) => outer.meant(&texts, &[], self.clause)?,
+            _ => None,
+        };
+        if let (Some(at), Some(gathered)) = (outer, self.gathered) {
+            gathered.borrow_mut().outer = true;
+            return Ok(Expr::Outer(at));
+        }
         match (alias, column) {
             (Some(tree), None) => self.alias(&Arc::clone(tree), depth),
             (Some(tree), Some(_)) if self.aliases_first => self.alias(&Arc::clone(tree), depth),

@@ -108,7 +108,13 @@ fn whole_number(column: &Column, datum: &Datum) -> Result<i128, Error> {
 
 /// The time of a statement as a column of moments keeps it.
 pub fn now(kind: ColumnType, wall: Wall) -> String {
-    Moment::of_micros(wall.0).kept(kind).unwrap_or_default()
+    // What is left of the second is cut off, not rounded.
+    let digits = match kind {
+        ColumnType::DateTime { digits } | ColumnType::Timestamp { digits } => digits.min(6),
+        _ => 0,
+    };
+    let rest = wall.0.rem_euclid(10_i64.pow(6 - u32::from(digits)));
+    Moment::of_micros(wall.0 - rest).kept(kind).unwrap_or_default()
 }
 
 /// What a column holds when an insert says nothing of it, or says `DEFAULT`.

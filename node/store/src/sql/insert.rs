@@ -4,6 +4,7 @@ use super::compile::{Columns, Compiler};
 use super::convert::{default_of, into_column, now};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
+use super::select::Select;
 use super::tree::{InsertTree, OnDuplicate};
 use crate::error::Error;
 use crate::key;
@@ -24,6 +25,9 @@ pub struct Insert {
     columns: Vec<usize>,
     /// What happens to a row that is there; `None`: nothing special.
     on_duplicate: Option<Vec<(usize, Assigned)>>,
+    /// What gives the rows, until it has run; and its rows.
+    select: Option<Box<Select>>,
+    given: Vec<Vec<Value>>,
     /// The next row.
     at: usize,
     done: Done,
@@ -70,7 +74,8 @@ impl Insert {
             columns.push(at);
         }
         // `INSERT INTO t () VALUES ()` is a row of defaults.
-        let all_default = tree.columns.is_empty() && tree.rows.iter().all(Vec::is_empty);
+        let all_default =
+            tree.columns.is_empty() && tree.rows.iter().all(Vec::is_empty) && tree.source.is_none();
         if tree.columns.is_empty() && !all_default {
             columns = (0..info.def.columns.len()).collect();
         }
@@ -100,6 +105,8 @@ impl Insert {
             info,
             columns,
             on_duplicate,
+            select: None,
+            given: Vec::new(),
             at: 0,
             done: Done::default(),
             explicit: 0,
@@ -108,8 +115,25 @@ impl Insert {
         })
     }
 
+    /// Rows come from this query.
+    pub fn of(mut self, select: Select) -> Result<Insert, Error> {
+        if select.heads().len() != self.columns.len() {
+            return Err(count_differs(1));
+        }
+        self.select = Some(Box::new(select));
+        Ok(self)
+    }
+
     pub fn run(&mut self, tree: &InsertTree, env: &mut Env<'_>) -> Turn {
-        while self.at < tree.rows.len() {
+        if let Some(select) = &mut self.select {
+            match select.rows(env) {
+                Ok(Some(rows)) => (self.select, self.given) = (None, rows),
+                Ok(None) => return Turn::Yield,
+                Err(error) => return Turn::Done(Err(error)),
+            }
+        }
+        let records = tree.rows.len() + self.given.len();
+        while self.at < records {
             if *env.budget == 0 {
                 return Turn::Yield;
             }
@@ -122,13 +146,12 @@ impl Insert {
                 Err(error) => return Turn::Done(Err(error)),
             }
         }
-        let records = tree.rows.len();
         if self.done.insert_id != 0 {
             env.vars.last_insert_id = self.done.insert_id;
         } else {
             self.done.insert_id = self.explicit;
         }
-        if records > 1 {
+        if records > 1 || tree.source.is_some() {
             let warnings = self.checks.warnings.borrow().len();
             self.done.info =
                 format!("Records: {records}  Duplicates: {}  Warnings: {warnings}", self.duplicates);
@@ -145,7 +168,12 @@ impl Insert {
         let info = Arc::clone(&self.info);
         let auto = info.def.auto_increment;
         let mut cells: Vec<Option<Value>> = vec![None; info.def.columns.len()];
-        for (at, tree) in self.columns.iter().zip(&tree.rows[self.at]) {
+        if let Some(given) = self.given.get(self.at) {
+            for (at, value) in self.columns.iter().zip(given) {
+                cells[*at] = Some(into_column(&info.def.columns[*at], Datum::of(value))?);
+            }
+        }
+        for (at, tree) in self.columns.iter().zip(tree.rows.get(self.at).into_iter().flatten()) {
             if is_default(tree) {
                 continue;
             }
@@ -257,7 +285,7 @@ impl Insert {
         let mut cells = old;
         cells.extend(new);
         for (at, value) in set {
-            cells[*at] = assigned(info, *at, value, &cells, &self.checks)?;
+            cells[*at] = assigned(info, *at, value, Row::of(&cells), &self.checks)?;
         }
         cells.truncate(width);
         stamped(info, &before, &mut cells, set, env.ctx.now.wall);
@@ -291,14 +319,14 @@ pub fn assigned(
     info: &TableInfo,
     at: usize,
     value: &Assigned,
-    cells: &[Value],
+    row: Row<'_>,
     checks: &Checks,
 ) -> Result<Value, Error> {
     let column = &info.def.columns[at];
     match value {
         Assigned::Default => default_of(column, false),
         Assigned::Of(expr) => {
-            let datum: Datum = expr.eval(Row::of(cells), checks)?;
+            let datum: Datum = expr.eval(row, checks)?;
             into_column(column, datum)
         }
     }

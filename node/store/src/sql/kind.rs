@@ -39,6 +39,8 @@ impl Kinds<'_> {
             Expr::Const(datum) => of_datum(datum),
             // A column that is there beyond those announced holds the new row of an insert.
             Expr::Column(at) => self.heads.get(*at).map_or(BIGINT, |head| head.kind),
+            Expr::Outer(_) => ColumnType::Text { chars_max: 255 },
+            Expr::Sub(_, kind) => *kind,
             Expr::Aggregate(at) => self.of_aggregate(&self.aggregates[*at]),
             Expr::And(_)
             | Expr::Or(_)
@@ -50,6 +52,7 @@ impl Kinds<'_> {
             | Expr::IsNull(_)
             | Expr::Is(..)
             | Expr::In(_)
+            | Expr::InSub(..)
             | Expr::Between(_)
             | Expr::Like { .. } => BIGINT,
             Expr::Negate(inner) => self.number(inner),

@@ -24,14 +24,17 @@ mod expr;
 mod function;
 mod group;
 mod insert;
+mod join;
 mod kind;
 mod literal;
 mod moment;
 mod prepared;
 mod rows;
+mod schema;
 mod select;
 mod show;
 mod statement;
+mod sub;
 mod text;
 mod time;
 mod tree;
@@ -50,7 +53,7 @@ pub(crate) use vars::Vars;
 
 use crate::error::Error;
 use crate::request::{Column, Done, Isolation, Param, StepResult};
-use crate::session::{Action, Context, Drops, Work};
+use crate::session::{Action, Context, Drops, Savepoint, Work};
 use crate::value::Value;
 use compile::{Compiler, names, unsupported};
 use datum::Datum;
@@ -194,7 +197,14 @@ fn prepare(
     let texts =
         if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
     let tables = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"].iter().any(|word| piece.begins(&[word]));
-    let tree = if tables { tables_of(piece.parse()?, &texts)? } else { None };
+    // Some of what is known beside the parser; the others are at least read.
+    let beside =
+        ["SHOW", "START", "SET", "LOCK", "UNLOCK", "FLUSH", "KILL"].iter().any(|word| piece.begins(&[word]));
+    let tree = match beside {
+        true => None,
+        false if tables => tables_of(piece.parse()?, &texts)?,
+        false => piece.parse().map(|_| None)?,
+    };
     let what = match tree {
         Some(tree) => What::Query(tree.into()),
         None => What::Text(sql.into()),
@@ -253,6 +263,7 @@ fn by_name(piece: &Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Option<V
     }
     let drop = piece.begins(&["DEALLOCATE", "PREPARE"]) || piece.begins(&["DROP", "PREPARE"]);
     if drop {
+        vars.warnings.clear();
         vars.forms.close_named(piece.name(2).ok_or_else(wrong)?)?;
         return Ok(Some(vec![done()]));
     }
@@ -309,15 +320,13 @@ const NOT_DONE: &[&[&str]] = &[
     &["INSTALL"],
     &["KILL"],
     &["LOAD"],
-    &["LOCK"],
+    &["LOCK", "INSTANCE"],
     &["OPTIMIZE"],
     &["PURGE"],
-    &["RELEASE", "SAVEPOINT"],
     &["RENAME", "USER"],
     &["REPAIR"],
     &["RESET"],
     &["REVOKE"],
-    &["SAVEPOINT"],
     &["SET", "PASSWORD"],
     &["SET", "GLOBAL"],
     &["SET", "PERSIST"],
@@ -326,7 +335,7 @@ const NOT_DONE: &[&[&str]] = &[
     &["START", "SLAVE"],
     &["START", "REPLICA"],
     &["UNINSTALL"],
-    &["UNLOCK"],
+    &["UNLOCK", "INSTANCE"],
     &["WITH"],
     &["XA"],
 ];
@@ -346,8 +355,8 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             "Access denied: a node is stopped by its supervisor, 'plait stop', not by a client".to_owned();
         return Err(Error::Sql { code: 1227, state: "42000", message });
     }
-    if piece.begins(&["ROLLBACK", "TO"]) || piece.begins(&["ROLLBACK", "WORK", "TO"]) {
-        return unsupported("SAVEPOINT");
+    if let Some(actions) = savepoint(&piece).or_else(|| locks(&piece, vars)) {
+        return Ok(actions);
     }
     let snapshot =
         piece.begins(&["START", "TRANSACTION"]) && piece.cut_end(&["WITH", "CONSISTENT", "SNAPSHOT"]);
@@ -359,17 +368,19 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
         piece.begins(&["SET", "SESSION", "TRANSACTION"]) || piece.begins(&["SET", "LOCAL", "TRANSACTION"]);
     let texts =
         if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
+    let asks = piece.count("SELECT") > 1;
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
     let before = std::mem::take(&mut vars.warnings);
     match tree {
         Tree::Query(tree) => {
             let tree = tree::select(*tree, &texts)?;
-            if tree.from.is_some() {
+            if !tree.from.is_empty() || asks {
                 return Ok(vec![query(Query::Select(tree))]);
             }
             vars.warnings = before;
-            let select = select::Select::new(&tree, None, vars, ctx)?;
+            let place = select::Place { vars, ctx, tables: None, list: None, outer: None };
+            let select = select::Select::new(&tree, place)?;
             vars.warnings = Vec::new();
             Ok(vec![Action::Answer(select.answer(vars)?)])
         }
@@ -452,6 +463,43 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             unsupported(shown)
         }
     }
+}
+
+/// `SAVEPOINT a`, `ROLLBACK TO a`, `RELEASE SAVEPOINT a`.
+fn savepoint(piece: &Piece) -> Option<Vec<Action>> {
+    let forms: [(&[&str], fn(String) -> Savepoint); 6] = [
+        (&["SAVEPOINT"], Savepoint::Set),
+        (&["RELEASE", "SAVEPOINT"], Savepoint::Release),
+        (&["ROLLBACK", "TO", "SAVEPOINT"], Savepoint::Back),
+        (&["ROLLBACK", "WORK", "TO", "SAVEPOINT"], Savepoint::Back),
+        (&["ROLLBACK", "TO"], Savepoint::Back),
+        (&["ROLLBACK", "WORK", "TO"], Savepoint::Back),
+    ];
+    let (words, what) = forms.iter().find(|(words, _)| piece.begins(words) && piece.len() == words.len() + 1)?;
+    let name = piece.name(words.len())?;
+    Some(vec![Action::Savepoint(what(name.to_ascii_lowercase()))])
+}
+
+/// `LOCK TABLES`: who reads under a lock sees one state of them, which is what a snapshot is. Writers are not kept
+/// out, they lose at their commit; whoever asks for a lock to write is told so.
+fn locks(piece: &Piece, vars: &mut Vars) -> Option<Vec<Action>> {
+    if piece.begins(&["UNLOCK", "TABLES"]) || piece.begins(&["UNLOCK", "TABLE"]) {
+        vars.warnings.clear();
+        return Some(vec![Action::Commit]);
+    }
+    if piece.begins(&["ALTER", "TABLE"]) && (piece.ends(&["DISABLE", "KEYS"]) || piece.ends(&["ENABLE", "KEYS"])) {
+        vars.warnings.clear();
+        return Some(vec![Action::Commit]);
+    }
+    if !piece.begins(&["LOCK", "TABLES"]) && !piece.begins(&["LOCK", "TABLE"]) {
+        return None;
+    }
+    vars.warnings.clear();
+    if piece.count("WRITE") > 0 {
+        vars.note(1235, "LOCK TABLES … WRITE locks nothing here: of two writers of a row the later is refused".into());
+        return Some(vec![Action::Commit]);
+    }
+    Some(vec![Action::Begin(Some(Isolation::RepeatableRead)), query(Query::Snapshot)])
 }
 
 /// The modes of a transaction that begins.

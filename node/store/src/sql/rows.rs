@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A walk over spans, kept between two slices of work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Source {
     info: Arc<TableInfo>,
     /// Through this secondary key; `None`: by the primary one.
@@ -85,7 +85,7 @@ impl Source {
 }
 
 /// Counts the bytes that a statement keeps, and refuses more than a result may have.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Kept(u64);
 
 impl Kept {

@@ -1,16 +1,19 @@
-//! SELECT from one table: walk, choose, group, sort, put out; each in slices.
+//! SELECT: walk, choose, group, sort, put out; each in slices.
 //!
 //! Sorting and grouping go on while rows come, in ordered maps, so that no long step waits at the end. A walk in key
 //! order that is wanted in key order is not sorted at all, and ends with its LIMIT.
 
 use super::access::access;
-use super::compile::{Columns, Compiler};
+use super::compile::{Columns, Compiler, Gathered, Tables, unsupported};
 use super::datum::Datum;
-use super::expr::{Checks, Expr, Row};
+use super::expr::{Checks, Comparison, Expr, Row};
 use super::group::{Aggregate, Tally};
+use super::join::{From, Join, Level, Turned};
 use super::kind::Kinds;
 use super::rows::{Kept, Source};
-use super::tree::{Item, SelectTree};
+use super::schema;
+use super::sub::{Answered, Sub, settle};
+use super::tree::{Factor, Item, SelectTree};
 use super::vars::Vars;
 use crate::error::Error;
 use crate::request::{ColumnHead, ColumnType, Rows, StepResult};
@@ -20,26 +23,49 @@ use crate::table::TableInfo;
 use crate::txn::Walk;
 use crate::value::Value;
 use sqlparser::ast::{self, Expr as Ast};
-use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A select under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Select {
     /// `None`: there is no table, and one row without columns.
+    join: Option<Join>,
+    /// Of one table whose rows are seen as they are walked over, once that is known to be enough.
     source: Option<Source>,
     filter: Option<Expr>,
+    subs: Vec<Sub>,
+    answers: Vec<Answered>,
+    /// A row that waits for subqueries: its cells, the number of the next one.
+    waiting: Option<(Vec<Value>, usize)>,
+    /// The subquery under way.
+    asking: Option<Box<Select>>,
+    /// It looks at the row around it.
+    correlated: bool,
     groups: Option<Groups>,
     out: Out,
     heads: Vec<ColumnHead>,
     checks: Checks,
+    settled: bool,
     walked: bool,
 }
 
-#[derive(Debug)]
+/// What a query is planned in.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub vars: &'a Vars,
+    pub ctx: &'a Context<'a>,
+    pub tables: Option<Tables<'a>>,
+    /// All tables, with how many rows they have.
+    pub list: Option<&'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>>,
+    /// The columns of the query around it.
+    pub outer: Option<Columns<'a>>,
+}
+
+#[derive(Debug, Clone)]
 struct Groups {
     keys: Vec<Expr>,
     aggregates: Vec<Aggregate>,
@@ -52,7 +78,7 @@ struct Groups {
 }
 
 /// What is put out, in which order, and how much of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Out {
     items: Vec<Expr>,
     order: Vec<(Expr, Direction)>,
@@ -83,28 +109,31 @@ pub fn push_sort_key(out: &mut Vec<u8>, datum: &Datum, direction: Direction) {
 }
 
 impl Select {
-    /// Plans it over the table as it is now. `info`: its table, if it has one.
-    pub fn new(
-        tree: &SelectTree,
-        info: Option<Arc<TableInfo>>,
-        vars: &Vars,
-        ctx: &Context<'_>,
-    ) -> Result<Select, Error> {
-        let heads = match (&info, &tree.from) {
-            (Some(info), Some(table)) if table.alias == info.name() => Cow::Borrowed(&info.heads[..]),
-            (Some(info), Some(table)) => {
-                let aliased = |head: &ColumnHead| ColumnHead { table: table.alias.clone(), ..head.clone() };
-                Cow::Owned(info.heads.iter().map(aliased).collect())
-            }
-            _ => Cow::Borrowed(&[][..]),
+    /// Plans it over the tables as they are now.
+    pub fn new(tree: &SelectTree, place: Place<'_>) -> Result<Select, Error> {
+        let Place { vars, ctx, tables, list: all, outer } = place;
+        let gathered = RefCell::new(Gathered::default());
+        let (mut levels, heads) = self::tables(tree, place)?;
+        let merged = merged(tree, &levels, &heads)?;
+        let columns =
+            (!levels.is_empty()).then_some(Columns { database: &vars.home, table: "", heads: &heads });
+        let compiler = |clause| {
+            let mut compiler = Compiler::new(vars, ctx, columns, clause);
+            (compiler.tables, compiler.outer, compiler.gathered) = (tables, outer, Some(&gathered));
+            (compiler.merged, compiler.list) = (&merged.later, all);
+            compiler
         };
-        let columns = tree.from.as_ref().map(|table| Columns {
-            database: &vars.home,
-            table: &table.alias,
-            heads: &heads,
-        });
-        let compiler = |clause| Compiler::new(vars, ctx, columns, clause);
-
+        for (level, joined) in levels.iter_mut().zip(&tree.from) {
+            if let Some(tree) = &joined.on {
+                level.on = Some(compiler("on clause").compile(tree)?);
+            }
+        }
+        for (at, condition) in merged.on {
+            levels[at].on = Some(condition);
+        }
+        if levels.iter().any(|level| level.on.as_ref().is_some_and(Expr::asks)) {
+            return unsupported("subqueries in ON");
+        }
         let filter = tree.filter.as_ref().map(|tree| compiler("where clause").compile(tree)).transpose()?;
         let mut list = compiler("field list");
         list.aggregates = Some(Vec::new());
@@ -114,8 +143,13 @@ impl Select {
         for item in &tree.items {
             match item {
                 Item::All(of) => {
-                    let known = columns.filter(|columns| of.as_deref().is_none_or(|of| of == columns.table));
-                    let Some(columns) = known else {
+                    let own = |at: &usize| match of {
+                        Some(of) => heads[*at].table == *of,
+                        // What USING made one is shown once.
+                        None => !merged.later.contains(at),
+                    };
+                    let places: Vec<usize> = (0..heads.len()).filter(own).collect();
+                    if places.is_empty() {
                         return match of {
                             Some(table) => Err(Error::Sql {
                                 code: 1051,
@@ -128,9 +162,9 @@ impl Select {
                                 message: "No tables used".into(),
                             }),
                         };
-                    };
-                    items.extend((0..columns.heads.len()).map(Expr::Column));
-                    names.extend(columns.heads.iter().map(|head| head.name.clone()));
+                    }
+                    names.extend(places.iter().map(|at| heads[*at].name.clone()));
+                    items.extend(places.into_iter().map(Expr::Column));
                 }
                 Item::One { tree, name, alias } => {
                     items.push(list.compile(tree)?);
@@ -189,24 +223,30 @@ impl Select {
         let out_heads = heads_of(&items);
         if grouped && vars.full_group_by() {
             let shown = items.iter().chain(order.iter().map(|(expr, _)| expr)).chain(&having);
-            full_group_by(shown, &keys, info.as_deref(), &heads)?;
+            full_group_by(shown, &keys, &levels, &heads)?;
         }
         let (limit, skip) = (
             bound(&tree.limit, u64::MAX, &mut compiler("limit"))?,
             bound(&tree.offset, 0, &mut compiler("limit"))?,
         );
 
-        let mut source = None;
-        if let Some(info) = info {
-            let access = access(&info, filter.as_ref());
-            if !grouped && in_key_order(&order, &info, access.index) {
-                order.clear();
+        let Gathered { subs, outer: correlated } = gathered.into_inner();
+        if grouped && subs.iter().any(|sub| sub.correlated) {
+            let after = items.iter().chain(order.iter().map(|(expr, _)| expr)).chain(&having);
+            if after.chain(&keys).any(Expr::asks) {
+                return unsupported("subqueries that look at the rows of a group");
             }
-            source = Some(Source::new(info, access, tree.lock));
         }
         Ok(Select {
-            source,
+            join: (!levels.is_empty()).then(|| Join::new(levels, tree.lock)),
+            source: None,
             filter,
+            answers: subs.iter().map(|_| Answered::Not).collect(),
+            subs,
+            waiting: None,
+            asking: None,
+            correlated,
+            settled: false,
             groups: grouped.then(|| Groups {
                 keys,
                 aggregates,
@@ -236,7 +276,19 @@ impl Select {
         &self.heads
     }
 
-    /// Its answer if it has no table, at once.
+    /// Whether it looks at the row around it.
+    pub fn correlated(&self) -> bool {
+        self.correlated
+    }
+
+    /// Nobody asks for more than whether there is a row.
+    pub fn only_first(&mut self) {
+        if self.groups.is_none() {
+            self.out.limit = self.out.limit.min(1);
+        }
+    }
+
+    /// Its answer if it has no table and no subquery, at once.
     pub fn answer(mut self, vars: &mut Vars) -> Result<StepResult, Error> {
         self.one_row()?;
         let mut all = u32::MAX;
@@ -256,6 +308,11 @@ impl Select {
         }
     }
 
+    /// Its rows, for the statement around it; `None`: it goes on later.
+    pub fn rows(&mut self, env: &mut Env<'_>) -> Result<Option<Vec<Vec<Value>>>, Error> {
+        Ok(self.slice(env)?.then(|| mem::take(&mut self.out.rows)))
+    }
+
     fn result(&mut self, vars: &mut Vars) -> StepResult {
         vars.warnings = self.checks.warnings.take();
         vars.row_count = -1;
@@ -267,21 +324,12 @@ impl Select {
 
     /// Goes on; whether it is done.
     fn slice(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        if !self.settled && !self.settle(env)? {
+            return Ok(false);
+        }
         if !self.walked {
-            let Select { source, filter, groups, out, checks, .. } = self;
-            let Some(source) = source.as_mut() else {
-                self.one_row()?;
-                return self.finish(env.budget);
-            };
-            let walk = if groups.is_none() && out.full() {
-                Walk::Stopped
-            } else {
-                source.walk(env, &mut |_, bytes| {
-                    let cells = row::kept(bytes);
-                    take(filter, groups, out, checks, cells)
-                })?
-            };
-            if walk == Walk::Yield {
+            let enough = self.groups.is_none() && self.out.full();
+            if !enough && !self.walk(env)? {
                 return Ok(false);
             }
             self.walked = true;
@@ -289,9 +337,162 @@ impl Select {
         self.finish(env.budget)
     }
 
+    /// Runs what must have run before the first row: derived tables, and subqueries that look at no row. Whether it is
+    /// done.
+    fn settle(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        for level in self.join.iter_mut().flat_map(|join| &mut join.levels) {
+            if let From::Derived(select, rows @ None) = &mut level.from {
+                match select.rows(env)? {
+                    Some(made) => *rows = Some(made.into()),
+                    None => return Ok(false),
+                }
+            }
+        }
+        for (sub, answer) in self.subs.iter_mut().zip(&mut self.answers) {
+            if !sub.correlated && matches!(answer, Answered::Not) {
+                match sub.select.rows(env)? {
+                    Some(rows) => *answer = sub.answered(rows)?,
+                    None => return Ok(false),
+                }
+            }
+        }
+        self.settled = true;
+        let answers = mem::take(&mut self.answers);
+        if !answers.is_empty() {
+            self.each_expr(&mut |expr| settle(expr, &answers));
+        }
+        self.answers = answers;
+        let asks = self.subs.iter().any(|sub| sub.correlated);
+        let Some(join) = &mut self.join else { return Ok(true) };
+        let parts = match self.filter.take() {
+            Some(Expr::And(parts)) => parts,
+            other => other.into_iter().collect(),
+        };
+        if let ([Level { from: From::Table(info), .. }], false) = (&join.levels[..], asks) {
+            self.filter = (!parts.is_empty()).then_some(Expr::And(parts));
+            let access = access(info, self.filter.as_ref());
+            if self.groups.is_none() && in_key_order(&self.out.order, info, access.index) {
+                self.out.order.clear();
+            }
+            self.source = Some(Source::new(Arc::clone(info), access, join.lock));
+            return Ok(true);
+        }
+        // Each condition is asked as soon as all its columns are there; those with subqueries at last.
+        let mut rest = Vec::new();
+        let mut posts: Vec<Vec<Expr>> = join.levels.iter().map(|_| Vec::new()).collect();
+        for part in parts {
+            if part.asks() {
+                rest.push(part);
+                continue;
+            }
+            let needs = columns_in(std::iter::once(&part));
+            let at = join.levels.iter().position(|level| level.offset + level.width >= needs);
+            posts[at.unwrap_or(join.levels.len() - 1)].push(part);
+        }
+        for (level, post) in join.levels.iter_mut().zip(posts) {
+            level.post = (!post.is_empty()).then_some(Expr::And(post));
+        }
+        self.filter = (!rest.is_empty()).then_some(Expr::And(rest));
+        Ok(true)
+    }
+
+    /// Takes in all rows; whether it is done.
+    fn walk(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        let Select { source, filter, groups, out, checks, subs, answers, .. } = self;
+        if let Some(source) = source {
+            let walk = source
+                .walk(env, &mut |_, bytes| take(filter, groups, out, checks, answers, row::kept(bytes)))?;
+            return Ok(walk != Walk::Yield);
+        }
+        let asks = subs.iter().any(|sub| sub.correlated);
+        loop {
+            let cells = match self.waiting.take() {
+                Some((cells, at)) => match self.ask(env, &cells, at)? {
+                    None => cells,
+                    Some(at) => {
+                        self.waiting = Some((cells, at));
+                        return Ok(false);
+                    }
+                },
+                None => {
+                    let turned = match &mut self.join {
+                        Some(join) => join.next(env, &self.checks)?,
+                        None if mem::replace(&mut self.walked, true) => Turned::End,
+                        None => Turned::Row,
+                    };
+                    match turned {
+                        Turned::End => return Ok(true),
+                        Turned::Yield => return Ok(false),
+                        Turned::Row => {}
+                    }
+                    let cells = self.join.as_ref().map_or_else(Vec::new, |join| join.row.clone());
+                    if asks {
+                        self.waiting = Some((cells, 0));
+                        continue;
+                    }
+                    cells
+                }
+            };
+            let Select { filter, groups, out, checks, answers, .. } = self;
+            if take(filter, groups, out, checks, answers, cells)?.is_break() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Asks the subqueries from `at` on about a row; where to go on later, if it is not done.
+    fn ask(&mut self, env: &mut Env<'_>, cells: &[Value], at: usize) -> Result<Option<usize>, Error> {
+        for at in at..self.subs.len() {
+            let sub = &self.subs[at];
+            if !sub.correlated {
+                continue;
+            }
+            if *env.budget == 0 {
+                return Ok(Some(at));
+            }
+            *env.budget -= 1;
+            let mut asking = self.asking.take().unwrap_or_else(|| {
+                let mut select = sub.select.clone();
+                select.bind(cells);
+                select
+            });
+            match asking.rows(env)? {
+                Some(rows) => self.answers[at] = sub.answered(rows)?,
+                None => {
+                    self.asking = Some(asking);
+                    return Ok(Some(at));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts the values of the row around it in the place of their columns.
+    fn bind(&mut self, cells: &[Value]) {
+        self.each_expr(&mut |expr| {
+            expr.change(&mut |part| {
+                if let Expr::Outer(at) = part {
+                    *part = Expr::Const(Datum::of(&cells[*at]).into_owned());
+                }
+            });
+        });
+    }
+
+    fn each_expr(&mut self, each: &mut dyn FnMut(&mut Expr)) {
+        let levels = self.join.iter_mut().flat_map(|join| &mut join.levels);
+        levels.flat_map(|level| level.on.iter_mut().chain(&mut level.post)).for_each(&mut *each);
+        self.filter.iter_mut().for_each(&mut *each);
+        if let Some(groups) = &mut self.groups {
+            let args = groups.aggregates.iter_mut().map(|aggregate| &mut aggregate.arg);
+            groups.keys.iter_mut().chain(args).chain(&mut groups.having).for_each(&mut *each);
+        }
+        let order = self.out.order.iter_mut().map(|(expr, _)| expr);
+        self.out.items.iter_mut().chain(order).for_each(each);
+    }
+
     fn one_row(&mut self) -> Result<(), Error> {
         if self.groups.is_some() || !self.out.full() {
-            take(&self.filter, &mut self.groups, &mut self.out, &self.checks, Vec::new()).map(drop)?;
+            take(&self.filter, &mut self.groups, &mut self.out, &self.checks, &[], Vec::new()).map(drop)?;
         }
         self.walked = true;
         Ok(())
@@ -319,7 +520,7 @@ impl Select {
                     .chain(&groups.having);
                 let first = if first.is_empty() { vec![Value::Null; columns_in(width)] } else { first };
                 self.checks.next_row();
-                let row = Row { cells: &first, aggregates: &values };
+                let row = Row { cells: &first, aggregates: &values, subs: &self.answers };
                 let chosen = match &groups.having {
                     Some(having) => having.chooses(row, &self.checks)?,
                     None => true,
@@ -371,10 +572,11 @@ fn take(
     groups: &mut Option<Groups>,
     out: &mut Out,
     checks: &Checks,
+    subs: &[Answered],
     cells: Vec<Value>,
 ) -> Result<ControlFlow<()>, Error> {
     checks.next_row();
-    let row = Row::of(&cells);
+    let row = Row { subs, ..Row::of(&cells) };
     if let Some(filter) = filter
         && !filter.chooses(row, checks)?
     {
@@ -522,14 +724,19 @@ fn in_key_order(order: &[(Expr, Direction)], info: &TableInfo, index: Option<usi
 fn full_group_by<'e>(
     shown: impl Iterator<Item = &'e Expr>,
     keys: &[Expr],
-    info: Option<&TableInfo>,
+    levels: &[Level],
     heads: &[ColumnHead],
 ) -> Result<(), Error> {
     let keyed = |column: usize| keys.iter().any(|key| matches!(key, Expr::Column(at) if *at == column));
-    // Whoever is grouped by the primary key is a group of one.
-    if info.is_some_and(|info| !info.hidden_key() && info.def.primary.iter().all(|column| keyed(*column))) {
-        return Ok(());
-    }
+    // Whoever is grouped by a table's primary key has one row of it in each group.
+    let one_row = |column: usize| {
+        levels.iter().any(|level| match &level.from {
+            From::Table(info) if (level.offset..level.offset + level.width).contains(&column) => {
+                !info.hidden_key() && info.def.primary.iter().all(|part| keyed(level.offset + part))
+            }
+            _ => false,
+        })
+    };
     for expr in shown {
         if keys.iter().any(|key| format!("{key:?}") == format!("{expr:?}")) {
             continue;
@@ -538,6 +745,7 @@ fn full_group_by<'e>(
         expr.visit(&mut |part| {
             if let Expr::Column(at) = part
                 && !keyed(*at)
+                && !one_row(*at)
             {
                 stray = Some(*at);
             }
@@ -554,4 +762,75 @@ fn full_group_by<'e>(
         }
     }
     Ok(())
+}
+
+/// The tables of a query, each with its place in a row, and all their columns.
+fn tables(tree: &SelectTree, place: Place<'_>) -> Result<(Vec<Level>, Vec<ColumnHead>), Error> {
+    let mut levels: Vec<Level> = Vec::new();
+    let mut heads: Vec<ColumnHead> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for joined in &tree.from {
+        let (from, own, alias) = match &joined.factor {
+            Factor::Table(table)
+                if table.database.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(schema::NAME)) =>
+            {
+                let list = place.list.map_or_else(Vec::new, |list| list());
+                let made = schema::table(&table.name, &list, place.vars).ok_or_else(|| Error::Sql {
+                    code: 1109,
+                    state: "42S02",
+                    message: format!("Unknown table '{}' in information_schema", table.name),
+                })?;
+                (From::Given(made.rows.into()), made.heads, &table.alias)
+            }
+            Factor::Table(table) => {
+                let find = place.tables.expect("a query with tables is planned where there are some");
+                let info = find(table)?;
+                (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
+            }
+            Factor::Derived { tree, alias } => {
+                let select = Select::new(tree, Place { outer: None, ..place })?;
+                let heads = select.heads.clone();
+                (From::Derived(Box::new(select), None), heads, alias)
+            }
+        };
+        if names.contains(&alias.as_str()) {
+            let message = format!("Not unique table/alias: '{alias}'");
+            return Err(Error::Sql { code: 1066, state: "42000", message });
+        }
+        names.push(alias);
+        levels.push(Level::new(from, heads.len(), own.len(), joined.outer, None));
+        heads.extend(own.into_iter().map(|head| ColumnHead { table: alias.clone(), ..head }));
+    }
+    Ok((levels, heads))
+}
+
+/// What USING makes of columns with one name.
+#[derive(Default)]
+struct Merged {
+    /// Those that are one with an earlier one.
+    later: Vec<usize>,
+    /// That they are equal, for each level.
+    on: Vec<(usize, Expr)>,
+}
+
+fn merged(tree: &SelectTree, levels: &[Level], heads: &[ColumnHead]) -> Result<Merged, Error> {
+    let mut merged = Merged::default();
+    for (at, (joined, level)) in tree.from.iter().zip(levels).enumerate() {
+        let mut equal = Vec::new();
+        for name in &joined.using {
+            let named = |place: &usize| heads[*place].name.eq_ignore_ascii_case(name);
+            let before = (0..level.offset).filter(|place| !merged.later.contains(place)).find(named);
+            let own = (level.offset..level.offset + level.width).find(named);
+            let (Some(before), Some(own)) = (before, own) else {
+                return Err(Error::NoColumn { column: name.clone(), place: "from clause".into() });
+            };
+            merged.later.push(own);
+            let pair = Box::new([Expr::Column(before), Expr::Column(own)]);
+            equal.push(Expr::Compare(Comparison::Eq, pair));
+        }
+        if !equal.is_empty() {
+            merged.on.push((at, Expr::And(equal)));
+        }
+    }
+    Ok(merged)
 }

@@ -268,7 +268,7 @@ impl Show {
 }
 
 /// How a column stands in keys, as MySQL marks it.
-fn key_mark(def: &TableDef, at: usize) -> &'static str {
+pub fn key_mark(def: &TableDef, at: usize) -> &'static str {
     if def.primary.contains(&at) {
         return "PRI";
     }
@@ -281,7 +281,7 @@ fn key_mark(def: &TableDef, at: usize) -> &'static str {
 }
 
 /// The keys of a table: name, whether it is unique, columns with the length of what stands in it.
-fn keys(def: &TableDef) -> Vec<(&str, bool, Vec<IndexPart>)> {
+pub fn keys(def: &TableDef) -> Vec<(&str, bool, Vec<IndexPart>)> {
     let mut keys = Vec::new();
     if !def.primary.is_empty() {
         let parts = def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();

@@ -226,6 +226,7 @@ scripts!(
     indexes,
     inserts,
     isolation,
+    joins,
     keys,
     prepared,
     refusals,

@@ -81,6 +81,17 @@ impl Piece {
         self.params
     }
 
+    /// Whether the statement ends with these words.
+    pub fn ends(&self, words: &[&str]) -> bool {
+        let from = self.tokens.len().checked_sub(words.len());
+        from.is_some_and(|from| words.iter().enumerate().all(|(at, text)| self.is(from + at, text)))
+    }
+
+    /// How often a word stands in it.
+    pub fn count(&self, text: &str) -> usize {
+        self.tokens.iter().filter(|token| is(Some(token), text)).count()
+    }
+
     /// Whether this word stands at a place.
     pub fn is(&self, at: usize, text: &str) -> bool {
         is(self.tokens.get(at), text)

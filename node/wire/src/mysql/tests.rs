@@ -392,6 +392,7 @@ fn talk(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Vec<u8>) {
                 Ok(Event::Command(Command::Quit)) | Err(_) => assert!(conn.closed()),
                 Ok(Event::Login(_)) => conn.ok(&Okay::default(), false, &mut out),
                 Ok(Event::Command(Command::Statistics)) => conn.text("fine", &mut out),
+                Ok(Event::Command(Command::CloseStatement(_))) => {}
                 Ok(Event::Command(_)) => conn.err(1064, "42000", "no", &mut out),
             }
         }
