@@ -378,8 +378,13 @@ impl<'a> Compiler<'a> {
             return unsupported("subqueries in this place");
         };
         let tree = tree::select(query.clone(), &[])?;
-        let place =
-            Place { vars: self.vars, ctx: self.ctx, tables: Some(tables), list: self.list, outer: self.columns };
+        let place = Place {
+            vars: self.vars,
+            ctx: self.ctx,
+            tables: Some(tables),
+            list: self.list,
+            outer: self.columns,
+        };
         let mut select = Select::new(&tree, place)?;
         let columns = select.heads().len();
         let value = match kind {

@@ -347,6 +347,9 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     if let Some(actions) = by_name(&piece, vars, ctx)? {
         return Ok(actions);
     }
+    if piece.begins(&["UPDATE"]) && piece.is_comma(2) {
+        return unsupported("UPDATE of several tables");
+    }
     if let Some(words) = NOT_DONE.iter().find(|words| piece.begins(words)) {
         return unsupported(words.join(" "));
     }
@@ -475,7 +478,8 @@ fn savepoint(piece: &Piece) -> Option<Vec<Action>> {
         (&["ROLLBACK", "TO"], Savepoint::Back),
         (&["ROLLBACK", "WORK", "TO"], Savepoint::Back),
     ];
-    let (words, what) = forms.iter().find(|(words, _)| piece.begins(words) && piece.len() == words.len() + 1)?;
+    let (words, what) =
+        forms.iter().find(|(words, _)| piece.begins(words) && piece.len() == words.len() + 1)?;
     let name = piece.name(words.len())?;
     Some(vec![Action::Savepoint(what(name.to_ascii_lowercase()))])
 }
@@ -487,7 +491,9 @@ fn locks(piece: &Piece, vars: &mut Vars) -> Option<Vec<Action>> {
         vars.warnings.clear();
         return Some(vec![Action::Commit]);
     }
-    if piece.begins(&["ALTER", "TABLE"]) && (piece.ends(&["DISABLE", "KEYS"]) || piece.ends(&["ENABLE", "KEYS"])) {
+    if piece.begins(&["ALTER", "TABLE"])
+        && (piece.ends(&["DISABLE", "KEYS"]) || piece.ends(&["ENABLE", "KEYS"]))
+    {
         vars.warnings.clear();
         return Some(vec![Action::Commit]);
     }
@@ -496,7 +502,10 @@ fn locks(piece: &Piece, vars: &mut Vars) -> Option<Vec<Action>> {
     }
     vars.warnings.clear();
     if piece.count("WRITE") > 0 {
-        vars.note(1235, "LOCK TABLES … WRITE locks nothing here: of two writers of a row the later is refused".into());
+        vars.note(
+            1235,
+            "LOCK TABLES … WRITE locks nothing here: of two writers of a row the later is refused".into(),
+        );
         return Some(vec![Action::Commit]);
     }
     Some(vec![Action::Begin(Some(Isolation::RepeatableRead)), query(Query::Snapshot)])
@@ -627,10 +636,25 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
         }
         ["INDEX" | "INDEXES" | "KEYS", "FROM" | "IN", ..] => {
             let table = match (piece.len(), piece.name(3)) {
+                (6, Some(name)) if piece.is(4, "FROM") || piece.is(4, "IN") => tree::TableRef {
+                    database: piece.name(5).map(str::to_owned),
+                    name: name.into(),
+                    alias: name.into(),
+                },
                 (4, Some(name)) => tree::TableRef { database: None, name: name.into(), alias: name.into() },
                 _ => return unsupported("this form of SHOW INDEX"),
             };
             return Ok(vec![query(Query::Show(Show { about: About::Index(table), wanted: Wanted::All }))]);
+        }
+        ["TRIGGERS" | "EVENTS", ..] | ["FUNCTION" | "PROCEDURE", "STATUS", ..] => {
+            return shown(Answer::new(&["Name"]), &Wanted::All, vars, ctx);
+        }
+        ["PROCESSLIST"] | ["FULL", "PROCESSLIST"] => {
+            return shown(show::processes(vars, ctx), &Wanted::All, vars, ctx);
+        }
+        ["GRANTS", ..] => return shown(show::grants(vars), &Wanted::All, vars, ctx),
+        ["CREATE", "DATABASE" | "SCHEMA", ..] => {
+            return shown(show::create_database(vars), &Wanted::All, vars, ctx);
         }
         ["TABLE", "STATUS", ..] => {
             let wanted =

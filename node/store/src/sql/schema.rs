@@ -51,8 +51,13 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                 let charset = text("utf8mb4");
                 vec![text("def"), text(name), charset, text("utf8mb4_bin"), Value::Null]
             };
-            let names =
-                ["CATALOG_NAME", "SCHEMA_NAME", "DEFAULT_CHARACTER_SET_NAME", "DEFAULT_COLLATION_NAME", "SQL_PATH"];
+            let names = [
+                "CATALOG_NAME",
+                "SCHEMA_NAME",
+                "DEFAULT_CHARACTER_SET_NAME",
+                "DEFAULT_COLLATION_NAME",
+                "SQL_PATH",
+            ];
             made(&names, vec![row(NAME), row(&vars.home)])
         }
         "TABLES" => {
@@ -118,7 +123,10 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                 "COLUMN_COMMENT",
                 "GENERATION_EXPRESSION",
             ];
-            made(&names, all().flat_map(|info| (0..info.def.columns.len()).map(|at| column(info, at, vars))).collect())
+            made(
+                &names,
+                all().flat_map(|info| (0..info.def.columns.len()).map(|at| column(info, at, vars))).collect(),
+            )
         }
         "STATISTICS" => {
             let mut rows = Vec::new();
@@ -126,7 +134,8 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                 for (name, unique, parts) in keys(&info.def) {
                     for (at, part) in parts.iter().enumerate() {
                         let column = &info.def.columns[part.column];
-                        let prefix = if part.prefix == 0 { Value::Null } else { Value::Int(part.prefix.into()) };
+                        let prefix =
+                            if part.prefix == 0 { Value::Null } else { Value::Int(part.prefix.into()) };
                         rows.push(vec![
                             text("def"),
                             home(),
@@ -186,7 +195,8 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                 for (name, _, parts) in keys(&info.def).into_iter().filter(|(_, unique, _)| *unique) {
                     for (at, part) in parts.iter().enumerate() {
                         let column = &info.def.columns[part.column].name;
-                        let mut row = vec![text("def"), home(), text(name), text("def"), home(), text(info.name())];
+                        let mut row =
+                            vec![text("def"), home(), text(name), text("def"), home(), text(info.name())];
                         row.extend([text(&**column), Value::Int(at as i64 + 1)]);
                         row.extend([Value::Null, Value::Null, Value::Null, Value::Null]);
                         rows.push(row);
@@ -237,10 +247,9 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
             ];
             made(&names, Vec::new())
         }
-        "PARTITIONS" => made(
-            &["TABLE_SCHEMA", "TABLE_NAME", "PARTITION_NAME", "TABLESPACE_NAME"],
-            Vec::new(),
-        ),
+        "PARTITIONS" => {
+            made(&["TABLE_SCHEMA", "TABLE_NAME", "PARTITION_NAME", "TABLESPACE_NAME"], Vec::new())
+        }
         "VIEWS" => made(&["TABLE_SCHEMA", "TABLE_NAME", "VIEW_DEFINITION"], Vec::new()),
         "TRIGGERS" => made(&["TRIGGER_SCHEMA", "TRIGGER_NAME", "EVENT_OBJECT_TABLE"], Vec::new()),
         "ROUTINES" => made(&["ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE"], Vec::new()),
@@ -268,7 +277,9 @@ fn column(info: &TableInfo, at: usize, vars: &Vars) -> Vec<Value> {
     let (length, digits, scale) = match column.kind {
         ColumnType::Text { chars_max } => (Value::Int(chars_max.into()), Value::Null, Value::Null),
         ColumnType::Bytes { bytes_max } => (Value::Int(bytes_max.into()), Value::Null, Value::Null),
-        ColumnType::Decimal { digits, scale } => (Value::Null, Value::Int(digits.into()), Value::Int(scale.into())),
+        ColumnType::Decimal { digits, scale } => {
+            (Value::Null, Value::Int(digits.into()), Value::Int(scale.into()))
+        }
         ColumnType::Int { bits } | ColumnType::UInt { bits } => {
             let digits = if bits > 32 { 19 } else { 10 };
             (Value::Null, Value::Int(digits), Value::Int(0))

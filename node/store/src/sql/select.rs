@@ -113,10 +113,10 @@ impl Select {
     pub fn new(tree: &SelectTree, place: Place<'_>) -> Result<Select, Error> {
         let Place { vars, ctx, tables, list: all, outer } = place;
         let gathered = RefCell::new(Gathered::default());
-        let (mut levels, heads) = self::tables(tree, place)?;
-        let merged = merged(tree, &levels, &heads)?;
-        let columns =
-            (!levels.is_empty()).then_some(Columns { database: &vars.home, table: "", heads: &heads });
+        let (mut levels, only, own) = self::tables(tree, place)?;
+        let heads: &[ColumnHead] = only.as_ref().map_or(&own, |info| &info.heads);
+        let merged = merged(tree, &levels, heads)?;
+        let columns = (!levels.is_empty()).then_some(Columns { database: &vars.home, table: "", heads });
         let compiler = |clause| {
             let mut compiler = Compiler::new(vars, ctx, columns, clause);
             (compiler.tables, compiler.outer, compiler.gathered) = (tables, outer, Some(&gathered));
@@ -209,7 +209,7 @@ impl Select {
 
         let grouped = !keys.is_empty() || !aggregates.is_empty() || having.is_some();
         let heads_of = |items: &[Expr]| {
-            let kinds = Kinds { heads: &heads, aggregates: &aggregates };
+            let kinds = Kinds { heads, aggregates: &aggregates };
             let head = |(item, name): (&Expr, String)| ColumnHead {
                 name,
                 table: match item {
@@ -223,7 +223,7 @@ impl Select {
         let out_heads = heads_of(&items);
         if grouped && vars.full_group_by() {
             let shown = items.iter().chain(order.iter().map(|(expr, _)| expr)).chain(&having);
-            full_group_by(shown, &keys, &levels, &heads)?;
+            full_group_by(shown, &keys, &levels, heads)?;
         }
         let (limit, skip) = (
             bound(&tree.limit, u64::MAX, &mut compiler("limit"))?,
@@ -765,7 +765,12 @@ fn full_group_by<'e>(
 }
 
 /// The tables of a query, each with its place in a row, and all their columns.
-fn tables(tree: &SelectTree, place: Place<'_>) -> Result<(Vec<Level>, Vec<ColumnHead>), Error> {
+/// If there is but one and it goes by its own name, its columns stand in its definition, and are not copied.
+#[allow(clippy::type_complexity)]
+fn tables(
+    tree: &SelectTree,
+    place: Place<'_>,
+) -> Result<(Vec<Level>, Option<Arc<TableInfo>>, Vec<ColumnHead>), Error> {
     let mut levels: Vec<Level> = Vec::new();
     let mut heads: Vec<ColumnHead> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
@@ -785,6 +790,10 @@ fn tables(tree: &SelectTree, place: Place<'_>) -> Result<(Vec<Level>, Vec<Column
             Factor::Table(table) => {
                 let find = place.tables.expect("a query with tables is planned where there are some");
                 let info = find(table)?;
+                if tree.from.len() == 1 && table.alias == info.name() {
+                    let level = Level::new(From::Table(Arc::clone(&info)), 0, info.heads.len(), false, None);
+                    return Ok((vec![level], Some(info), Vec::new()));
+                }
                 (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
             }
             Factor::Derived { tree, alias } => {
@@ -801,7 +810,7 @@ fn tables(tree: &SelectTree, place: Place<'_>) -> Result<(Vec<Level>, Vec<Column
         levels.push(Level::new(from, heads.len(), own.len(), joined.outer, None));
         heads.extend(own.into_iter().map(|head| ColumnHead { table: alias.clone(), ..head }));
     }
-    Ok((levels, heads))
+    Ok((levels, None, heads))
 }
 
 /// What USING makes of columns with one name.

@@ -147,10 +147,45 @@ pub fn warnings(vars: &Vars, errors_only: bool) -> Answer {
     answer
 }
 
+/// The one session that asks: a session knows of no other.
+pub fn processes(vars: &Vars, ctx: &Context<'_>) -> Answer {
+    let names = ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"];
+    let mut answer = Answer::new(&names).ints(&[0, 5]);
+    let (id, client) = (vars.connection(ctx).to_string(), &vars.client);
+    answer.push([
+        text(id),
+        text(&*client.user),
+        text(&*client.host),
+        vars.database.clone(),
+        text("Query"),
+        text("0"),
+        text("executing"),
+        text("SHOW PROCESSLIST"),
+    ]);
+    answer
+}
+
+/// Whoever is let in may do everything.
+pub fn grants(vars: &Vars) -> Answer {
+    let mut answer = Answer::new(&[&format!("Grants for {}@%", vars.client.user)]);
+    answer.push([text(format!("GRANT ALL PRIVILEGES ON *.* TO `{}`@`%`", vars.client.user))]);
+    answer
+}
+
+pub fn create_database(vars: &Vars) -> Answer {
+    let mut answer = Answer::new(&["Database", "Create Database"]);
+    let made = format!(
+        "CREATE DATABASE `{}` /*!40100 DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */",
+        vars.home
+    );
+    answer.push([text(&*vars.home), text(made)]);
+    answer
+}
+
 pub fn engines() -> Answer {
     let mut answer = Answer::new(&["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"]);
     let comment = "Rows in memory, ordered by a majority of three nodes";
-    answer.push([text("InnoDB"), text("DEFAULT"), text(comment), text("YES"), text("NO"), text("NO")]);
+    answer.push([text("InnoDB"), text("DEFAULT"), text(comment), text("YES"), text("NO"), text("YES")]);
     answer
 }
 

@@ -230,6 +230,7 @@ scripts!(
     keys,
     prepared,
     refusals,
+    savepoints,
     selects,
     shows,
     transactions,

@@ -87,6 +87,10 @@ impl Piece {
         from.is_some_and(|from| words.iter().enumerate().all(|(at, text)| self.is(from + at, text)))
     }
 
+    pub fn is_comma(&self, at: usize) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.token == Token::Comma)
+    }
+
     /// How often a word stands in it.
     pub fn count(&self, text: &str) -> usize {
         self.tokens.iter().filter(|token| is(Some(token), text)).count()

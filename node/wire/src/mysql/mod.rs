@@ -148,6 +148,8 @@ pub struct Connection {
     multi_statements: bool,
     status: u16,
     statements: Statements,
+    /// The login under way is one of the SHA-256 plugin.
+    sha2: bool,
 }
 
 impl std::fmt::Debug for Asked {
@@ -173,6 +175,7 @@ impl Connection {
             multi_statements: false,
             status: status::AUTOCOMMIT,
             statements: Statements::default(),
+            sha2: false,
         };
         let salt = conn.salt;
         let greeting = Greeting { version: hello.version, connection: hello.connection, salt: &salt };
@@ -296,6 +299,11 @@ impl Connection {
 
     /// A login goes on to the host if the native plugin made its answer; else the client is asked for that.
     fn enter(&mut self, asked: Asked, out: &mut Vec<u8>) -> Option<Event> {
+        if asked.sha2() {
+            self.sha2 = true;
+            self.phase = Phase::Entering;
+            return Some(Event::Login(asked.login));
+        }
         if asked.native() || self.caps & cap::PLUGIN_AUTH == 0 {
             self.phase = Phase::Entering;
             return Some(Event::Login(asked.login));
@@ -446,6 +454,10 @@ impl Connection {
 
     /// It worked. `more`: another result follows in answer to the same command.
     pub fn ok(&mut self, okay: &Okay, more: bool, out: &mut Vec<u8>) {
+        // "Your short answer was enough", which the plugin waits for before the OK.
+        if std::mem::take(&mut self.sha2) {
+            self.packet(out, |out| out.extend_from_slice(&[1, 3]));
+        }
         self.okay(0, okay, more, out);
     }
 

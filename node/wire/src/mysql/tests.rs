@@ -135,7 +135,7 @@ fn a_password_is_proved_and_a_wrong_one_is_not() {
 #[test]
 fn what_is_kept_of_a_password_is_its_double_hash() {
     // SELECT PASSWORD('password') of a MySQL server, without its star.
-    let hex = |kept: Stored| kept.unwrap().iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let hex = |kept: Stored| kept.unwrap().0.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     assert_eq!(hex(auth::stored("password")), "2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19");
     assert_eq!(auth::stored(""), None);
 }
@@ -573,5 +573,28 @@ proptest! {
         command(&mut conn, b"\x16SELECT ?");
         conn.prepared(1, params, &[], &mut out);
         command(&mut conn, &[&[com::STMT_EXECUTE, 1, 0, 0, 0][..], &body].concat());
+    }
+}
+
+/// A client of the SHA-256 plugin is let in by its short answer, and told so before the OK.
+#[test]
+fn the_sha2_plugin_is_spoken() {
+    for (password, right) in [("plait", true), ("wrong", false)] {
+        let (mut conn, mut out) = greeted();
+        let salt = SALT;
+        let answer = auth::scramble_sha2(password, &salt);
+        conn.feed(&frame(1, &response(BASE | cap::PLUGIN_AUTH, "plait", &answer, "", auth::SHA2)));
+        out.clear();
+        let Some(Ok(Event::Login(login))) = conn.next(&mut out) else { panic!("a login is due") };
+        assert_eq!(login.proves(&auth::stored("plait")), right);
+        if right {
+            conn.ok(&Okay::default(), false, &mut out);
+            let sent = packets(&out);
+            assert_eq!(sent[0], (2, vec![1, 3]));
+            assert_eq!(sent[1].1[0], 0);
+        } else {
+            conn.deny(&login, "h", &mut out);
+            assert_eq!(packets(&out)[0].1[0], 0xff);
+        }
     }
 }
