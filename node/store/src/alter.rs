@@ -137,16 +137,24 @@ impl Store {
             Way::InPlace(built) => {
                 let table = self.tables.get_mut(&id).expect("the alteration began with it");
                 let mut old = std::mem::take(&mut table.indexes);
-                // Two keys with the same columns are made of the same one.
-                let indexes = built.into_iter().map(|built| match built {
-                    Built::Kept(at) => old[at].clone(),
-                    Built::New { mut index, .. } => {
-                        index.left = seqno;
-                        index
-                    }
-                });
-                table.indexes = indexes.collect();
-                old.clear();
+                let mut indexes: Vec<Index> = Vec::with_capacity(built.len());
+                // Where what is kept went: it is moved, for a copy would be a long step, unless two keys are made of
+                // one.
+                let mut went: Vec<Option<usize>> = vec![None; old.len()];
+                for built in built {
+                    let index = match built {
+                        Built::Kept(at) => match went[at].replace(indexes.len()) {
+                            None => std::mem::take(&mut old[at]),
+                            Some(there) => indexes[there].clone(),
+                        },
+                        Built::New { mut index, .. } => {
+                            index.left = seqno;
+                            index
+                        }
+                    };
+                    indexes.push(index);
+                }
+                table.indexes = indexes;
                 let info = table.info();
                 let info = TableInfo::new(id, info.schema_version + 1, info.created, def);
                 let (name, marks) = (info.name().to_owned(), table.marks());
@@ -266,7 +274,7 @@ fn copied(
     let value = row_value(&version).expect("a row is remembered");
     copy.hash.add(&row_key(info.id, &key), &value);
     copy.live += 1;
-    copy.enter(&key, None, &version);
+    index::enter(&mut copy.indexes, &info.def, &key, None, &version);
     copy.rows.insert(Key::from(key.as_slice()), Entry::new(version));
     Ok(())
 }

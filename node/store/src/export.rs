@@ -288,7 +288,8 @@ impl Importer {
                 Store::hash_in(&mut self.hash, &mut table.hash, key, value);
                 table.changed = table.changed.max(seqno);
                 let version = Version { seqno, body };
-                table.enter(place, None, &version);
+                let info = std::sync::Arc::clone(table.info());
+                crate::index::enter(&mut table.indexes, &info.def, place, None, &version);
                 table.rows.insert(Key::from(place), Entry::new(version));
             }
             tag => return Err(codec::Error::Tag { what: "a row of the state", tag: tag.into() }),

@@ -74,28 +74,30 @@ pub(crate) fn stands(def: &IndexDef, version: Option<&Version>, place: &[u8]) ->
     version.and_then(Version::row).is_some_and(|row| place_of(def, row).0 == place)
 }
 
-impl Table {
-    /// Enters a version of a row that is about to be written over `before`.
-    pub fn enter(&mut self, key: &[u8], before: Option<&Version>, now: &Version) {
-        if self.indexes.is_empty() {
-            return;
+/// Enters a version of a row that is about to be written over `before`.
+pub(crate) fn enter(
+    indexes: &mut [Index],
+    def: &TableDef,
+    key: &[u8],
+    before: Option<&Version>,
+    now: &Version,
+) {
+    for (index, def) in indexes.iter_mut().zip(&def.indexes) {
+        let old = before.and_then(Version::row).map(|row| place_of(def, row).0);
+        let new = now.row().map(|row| place_of(def, row).0);
+        if old == new {
+            continue;
         }
-        let info = std::sync::Arc::clone(self.info());
-        for (index, def) in self.indexes.iter_mut().zip(&info.def.indexes) {
-            let old = before.and_then(Version::row).map(|row| place_of(def, row).0);
-            let new = now.row().map(|row| place_of(def, row).0);
-            if old == new {
-                continue;
-            }
-            if old.is_some() {
-                index.left = now.seqno;
-            }
-            if let Some(new) = new {
-                index.entries.insert(Key::from(entry(new, key).as_slice()));
-            }
+        if old.is_some() {
+            index.left = now.seqno;
+        }
+        if let Some(new) = new {
+            index.entries.insert(Key::from(entry(new, key).as_slice()));
         }
     }
+}
 
+impl Table {
     /// Drops the versions of a row that no snapshot at or above `oldest` sees, and their places.
     pub fn prune(&mut self, key: &[u8], oldest: Seqno) {
         let Some(row) = self.rows.get_mut(key) else { return };

@@ -11,9 +11,11 @@
 //! ordered elsewhere; [`Store::apply`] certifies and applies it on every node; the [`Verdict`] comes back to the
 //! session, which answers.
 
+mod action;
 mod alter;
 mod apply;
 pub mod catalogue;
+mod certify;
 mod collect;
 pub mod error;
 pub mod export;

@@ -6,19 +6,19 @@
 //! it until that position is stable. A write of a transaction is visible to nobody before its operation is applied.
 //! Not here: leases, proposals, time-outs (replica); SQL text (`sql`).
 
+pub(crate) use crate::action::{Action, Drops, Env, Savepoint, Turn, Work};
 use crate::catalogue;
 use crate::error::Error;
 use crate::ids::Local;
 use crate::op::Op;
-use crate::request::{Client, Done, Isolation, Reply, Request, StepResult, TableDef};
+use crate::request::{Done, Isolation, Reply, Request, StepResult};
 use crate::sql;
 use crate::steps::Steps;
 use crate::store::Store;
-use crate::table::{TableId, TableInfo};
+use crate::table::TableId;
 use crate::txn::Txn;
 use crate::verdict::Verdict;
 use plait_base::{Bytes, Mono, Now, Seqno, Slot};
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How often a statement that is a transaction of its own is tried again after a conflict.
@@ -70,111 +70,6 @@ struct Job {
 enum Plan {
     One(Option<Action>),
     Sql(sql::Script),
-}
-
-/// One thing that a request asks for.
-pub(crate) enum Action {
-    /// Opens a transaction; `None`: at the session's isolation. An open one is committed first, as in MySQL.
-    Begin(Option<Isolation>),
-    Commit,
-    Rollback,
-    /// Reads and writes: in the open transaction, else as a transaction of its own.
-    Work(Work),
-    /// As above, but always beside the open transaction.
-    Aside(Work),
-    /// As above, but always a transaction of its own, never tried again.
-    Whole(Isolation, Work),
-    /// Each commits the open transaction first, as in MySQL.
-    Create(TableDef),
-    Alter(Box<sql::Alter>),
-    Savepoint(Savepoint),
-    Drop(Drops),
-    /// Another client takes over: what was open is rolled back, what was set is forgotten.
-    Attach(Client),
-    /// Known without reading anything.
-    Answer(StepResult),
-}
-
-/// A place in the open transaction, by its name.
-pub(crate) enum Savepoint {
-    Set(String),
-    Back(String),
-    Release(String),
-}
-
-/// Tables to be dropped, one operation each, in order.
-pub(crate) struct Drops {
-    names: VecDeque<String>,
-    if_exists: bool,
-    /// Those that were not there.
-    missing: Vec<String>,
-}
-
-impl Drops {
-    pub fn new(names: impl IntoIterator<Item = String>, if_exists: bool) -> Drops {
-        Drops { names: names.into_iter().collect(), if_exists, missing: Vec::new() }
-    }
-}
-
-/// Something resumable that reads and writes through a transaction.
-pub(crate) enum Work {
-    Steps(Steps),
-    Sql(Box<sql::Statement>),
-}
-
-/// What work came back with.
-pub(crate) enum Turn {
-    Yield,
-    /// Ids of this table must be reserved; then it is run again and goes on.
-    Ids(TableId),
-    /// Its results were pushed, or it failed. Its writes are then taken back by the session.
-    Done(Result<(), Error>),
-}
-
-/// All that work may touch.
-pub(crate) struct Env<'a> {
-    pub txn: &'a mut Txn,
-    pub store: &'a Store,
-    pub local: &'a mut Local,
-    pub ctx: &'a Context<'a>,
-    /// What is left of this slice; about one row a unit.
-    pub budget: &'a mut u32,
-    pub vars: &'a mut sql::Vars,
-    pub results: &'a mut Vec<StepResult>,
-    /// The table of which [`Env::next_id`] had no id.
-    pub wants_ids: Option<TableId>,
-}
-
-impl Env<'_> {
-    /// Begins a statement: takes a snapshot where the isolation level asks for one. Before any read.
-    pub fn statement(&mut self) -> Result<(), Error> {
-        self.txn.statement(self.store, &self.ctx.may_read)
-    }
-
-    /// An id for a new row; `None`: come back with `Turn::Ids` of this table.
-    pub fn next_id(&mut self, info: &TableInfo) -> Option<i64> {
-        let id = self.local.next_id(self.store, info.id);
-        if id.is_none() {
-            self.wants_ids = Some(info.id);
-        }
-        id
-    }
-}
-
-impl Work {
-    fn run(&mut self, env: &mut Env<'_>) -> Turn {
-        match self {
-            Work::Steps(steps) => steps.run(env),
-            Work::Sql(statement) => statement.run(env),
-        }
-    }
-
-    fn restart(&mut self) {
-        match self {
-            Work::Steps(steps) => steps.restart(),
-            Work::Sql(statement) => statement.restart(),
-        }
-    }
 }
 
 enum Doing {

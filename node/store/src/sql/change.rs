@@ -4,9 +4,11 @@
 use super::access::access;
 use super::compile::{Columns, Compiler, Gathered, unsupported};
 use super::expr::{Checks, Expr};
+use super::from::bound;
 use super::insert::{Assigned, assigned, is_default, place_of, stamped};
+use super::out::{Direction, push_sort_key};
 use super::rows::{Kept, Source};
-use super::select::{Direction, Place, bound, push_sort_key};
+use super::select::Place;
 use super::sub::{Answered, Sub, settle};
 use super::tree::ChangeTree;
 use crate::error::Error;

@@ -13,6 +13,7 @@
 mod access;
 mod alter;
 mod calendar;
+mod call;
 mod change;
 mod compile;
 mod convert;
@@ -21,6 +22,7 @@ mod ddl;
 mod decimal;
 mod eval;
 mod expr;
+mod from;
 mod function;
 mod group;
 mod insert;
@@ -28,10 +30,12 @@ mod join;
 mod kind;
 mod literal;
 mod moment;
+mod out;
 mod prepared;
 mod rows;
 mod schema;
 mod select;
+mod session;
 mod show;
 mod statement;
 mod sub;
@@ -52,12 +56,13 @@ pub(crate) use statement::Statement;
 pub(crate) use vars::Vars;
 
 use crate::error::Error;
-use crate::request::{Column, Done, Isolation, Param, StepResult};
-use crate::session::{Action, Context, Drops, Savepoint, Work};
+use crate::request::{Column, Done, Param, StepResult};
+use crate::session::{Action, Context, Drops, Work};
 use crate::value::Value;
-use compile::{Compiler, names, unsupported};
+use compile::{names, unsupported};
 use datum::Datum;
-use prepared::{Form, Prepare, What};
+use prepared::{by_name, execute, prepare};
+use session::{locks, modes_of, savepoint, set};
 use show::{About, Answer, Show, Wanted};
 use sqlparser::ast::{self, Statement as Tree};
 use statement::Query;
@@ -152,122 +157,6 @@ impl Script {
             _ => statement(piece, &self.sql, vars, ctx).map(Some),
         }
     }
-}
-
-/// Runs what was prepared.
-fn execute(
-    form: &Form,
-    params: Vec<Datum<'static>>,
-    whose: &str,
-    vars: &mut Vars,
-    ctx: &Context<'_>,
-) -> Result<Vec<Action>, Error> {
-    if params.len() != form.params {
-        let message = format!("Incorrect arguments to {whose}");
-        return Err(Error::Sql { code: 1210, state: "HY000", message });
-    }
-    vars.params = params;
-    match &form.what {
-        What::Query(tree) => {
-            vars.warnings.clear();
-            Ok(vec![Action::Work(Work::Sql(Box::new(Statement::of(tree.clone()))))])
-        }
-        What::Text(text) => {
-            let piece = text::pieces(text)?.pop().expect("it was one statement when it was prepared");
-            statement(piece, text, vars, ctx)
-        }
-    }
-}
-
-/// Looks at a statement and keeps it.
-fn prepare(
-    mut piece: Piece,
-    sql: &str,
-    name: Option<String>,
-    vars: &mut Vars,
-    ctx: &Context<'_>,
-) -> Result<Vec<Action>, Error> {
-    let params = piece.params();
-    for words in [&["PREPARE"][..], &["EXECUTE"], &["DEALLOCATE"]] {
-        if piece.begins(words) {
-            let message = "This command is not supported in the prepared statement protocol yet".into();
-            return Err(Error::Sql { code: 1295, state: "HY000", message });
-        }
-    }
-    let texts =
-        if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
-    let tables = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"].iter().any(|word| piece.begins(&[word]));
-    // Some of what is known beside the parser; the others are at least read.
-    let beside =
-        ["SHOW", "START", "SET", "LOCK", "UNLOCK", "FLUSH", "KILL"].iter().any(|word| piece.begins(&[word]));
-    let tree = match beside {
-        true => None,
-        false if tables => tables_of(piece.parse()?, &texts)?,
-        false => piece.parse().map(|_| None)?,
-    };
-    let what = match tree {
-        Some(tree) => What::Query(tree.into()),
-        None => What::Text(sql.into()),
-    };
-    vars.warnings.clear();
-    let prepare = Prepare::new(Form::new(what, params, sql.len() + 256), name);
-    let query = Query::Prepare(Box::new(prepare));
-    let _ = ctx;
-    Ok(vec![Action::Aside(Work::Sql(Box::new(Statement::new(query))))])
-}
-
-/// A statement on tables, less those of which more is known than their trees say.
-fn tables_of(tree: Tree, texts: &[&str]) -> Result<Option<Query>, Error> {
-    Ok(match tree {
-        Tree::Query(tree) => Some(Query::Select(tree::select(*tree, texts)?)),
-        Tree::Insert(tree) => Some(Query::Insert(tree::insert(tree)?)),
-        Tree::Update(tree) => Some(Query::Change(tree::update(tree)?)),
-        Tree::Delete(tree) => Some(Query::Change(tree::delete(tree)?)),
-        _ => None,
-    })
-}
-
-/// `PREPARE`, `EXECUTE`, `DEALLOCATE PREPARE`, as text.
-fn by_name(piece: &Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Option<Vec<Action>>, Error> {
-    let wrong = || Error::Syntax {
-        why: "PREPARE name FROM 'text'; EXECUTE name USING @a, @b; DEALLOCATE PREPARE name".into(),
-    };
-    if piece.begins(&["PREPARE"]) {
-        let name = piece.name(1).ok_or_else(wrong)?.to_owned();
-        if piece.len() != 4 || !piece.is(2, "FROM") {
-            return Err(wrong());
-        }
-        let text = match (piece.literal(3), piece.name(3).and_then(|name| name.strip_prefix('@'))) {
-            (Some(text), _) => text.to_owned(),
-            (None, Some(var)) => vars.user_var(var).to_text().unwrap_or_default().into_owned(),
-            _ => return Err(wrong()),
-        };
-        let mut pieces = text::pieces(&text)?;
-        let Some(piece) = pieces.pop().filter(|_| pieces.is_empty()) else { return Err(wrong()) };
-        return prepare(piece, &text, Some(name), vars, ctx).map(Some);
-    }
-    if piece.begins(&["EXECUTE"]) {
-        let number = vars.forms.named(piece.name(1).ok_or_else(wrong)?)?;
-        let mut params = Vec::new();
-        if piece.len() > 2 {
-            if !piece.is(2, "USING") {
-                return Err(wrong());
-            }
-            for at in (3..piece.len()).step_by(2) {
-                let var = piece.name(at).and_then(|name| name.strip_prefix('@')).ok_or_else(wrong)?;
-                params.push(vars.user_var(var));
-            }
-        }
-        let form = vars.forms.get(number)?.clone();
-        return execute(&form, params, "EXECUTE", vars, ctx).map(Some);
-    }
-    let drop = piece.begins(&["DEALLOCATE", "PREPARE"]) || piece.begins(&["DROP", "PREPARE"]);
-    if drop {
-        vars.warnings.clear();
-        vars.forms.close_named(piece.name(2).ok_or_else(wrong)?)?;
-        return Ok(Some(vec![done()]));
-    }
-    Ok(None)
 }
 
 /// A value of another column's kind as `column` keeps it.
@@ -465,159 +354,6 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             let shown: String = other.to_string().chars().take(80).collect();
             unsupported(shown)
         }
-    }
-}
-
-/// `SAVEPOINT a`, `ROLLBACK TO a`, `RELEASE SAVEPOINT a`.
-fn savepoint(piece: &Piece) -> Option<Vec<Action>> {
-    let forms: [(&[&str], fn(String) -> Savepoint); 6] = [
-        (&["SAVEPOINT"], Savepoint::Set),
-        (&["RELEASE", "SAVEPOINT"], Savepoint::Release),
-        (&["ROLLBACK", "TO", "SAVEPOINT"], Savepoint::Back),
-        (&["ROLLBACK", "WORK", "TO", "SAVEPOINT"], Savepoint::Back),
-        (&["ROLLBACK", "TO"], Savepoint::Back),
-        (&["ROLLBACK", "WORK", "TO"], Savepoint::Back),
-    ];
-    let (words, what) =
-        forms.iter().find(|(words, _)| piece.begins(words) && piece.len() == words.len() + 1)?;
-    let name = piece.name(words.len())?;
-    Some(vec![Action::Savepoint(what(name.to_ascii_lowercase()))])
-}
-
-/// `LOCK TABLES`: who reads under a lock sees one state of them, which is what a snapshot is. Writers are not kept
-/// out, they lose at their commit; whoever asks for a lock to write is told so.
-fn locks(piece: &Piece, vars: &mut Vars) -> Option<Vec<Action>> {
-    if piece.begins(&["UNLOCK", "TABLES"]) || piece.begins(&["UNLOCK", "TABLE"]) {
-        vars.warnings.clear();
-        return Some(vec![Action::Commit]);
-    }
-    if piece.begins(&["ALTER", "TABLE"])
-        && (piece.ends(&["DISABLE", "KEYS"]) || piece.ends(&["ENABLE", "KEYS"]))
-    {
-        vars.warnings.clear();
-        return Some(vec![Action::Commit]);
-    }
-    if !piece.begins(&["LOCK", "TABLES"]) && !piece.begins(&["LOCK", "TABLE"]) {
-        return None;
-    }
-    vars.warnings.clear();
-    if piece.count("WRITE") > 0 {
-        vars.note(
-            1235,
-            "LOCK TABLES … WRITE locks nothing here: of two writers of a row the later is refused".into(),
-        );
-        return Some(vec![Action::Commit]);
-    }
-    Some(vec![Action::Begin(Some(Isolation::RepeatableRead)), query(Query::Snapshot)])
-}
-
-/// The modes of a transaction that begins.
-fn modes_of(modes: &[ast::TransactionMode]) -> Result<(), Error> {
-    for mode in modes {
-        match mode {
-            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => {}
-            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
-                return unsupported("READ ONLY transactions");
-            }
-            ast::TransactionMode::IsolationLevel(_) => {
-                return Err(Error::Syntax {
-                    why: "the isolation level is set before, by SET TRANSACTION".into(),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-fn set(tree: ast::Set, for_session: bool, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
-    let mut list = Vec::new();
-    match tree {
-        ast::Set::SingleAssignment { scope, variable, mut values, hivevar: false } if values.len() == 1 => {
-            list.push((scope, variable, values.remove(0)));
-        }
-        ast::Set::MultipleAssignments { assignments } => {
-            list.extend(assignments.into_iter().map(|one| (one.scope, one.name, one.value)));
-        }
-        ast::Set::SetTimeZone { value, .. } => {
-            let value = Compiler::new(vars, ctx, None, "field list").value(&value)?;
-            vars.assign("time_zone", Some(&value))?;
-        }
-        ast::Set::SetNames { charset_name, collation_name } => {
-            vars.names(&charset_name.value, collation_name.as_deref())?;
-        }
-        ast::Set::SetNamesDefault {} => vars.names("utf8mb4", None)?,
-        ast::Set::SetTransaction { modes, snapshot: None, session } => {
-            for mode in modes {
-                let isolation = match mode {
-                    // Nothing here shows what was not committed: a READ UNCOMMITTED is served better.
-                    ast::TransactionMode::IsolationLevel(
-                        ast::TransactionIsolationLevel::ReadUncommitted
-                        | ast::TransactionIsolationLevel::ReadCommitted,
-                    ) => Isolation::ReadCommitted,
-                    ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::RepeatableRead) => {
-                        Isolation::RepeatableRead
-                    }
-                    ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable) => {
-                        Isolation::Serializable
-                    }
-                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => continue,
-                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
-                        return unsupported("READ ONLY transactions");
-                    }
-                    other => return unsupported(format!("SET TRANSACTION {other}")),
-                };
-                if session || for_session {
-                    vars.isolation = isolation;
-                    vars.next_isolation = None;
-                } else {
-                    vars.next_isolation = Some(isolation);
-                }
-            }
-        }
-        other => {
-            let shown: String = other.to_string().chars().take(80).collect();
-            return unsupported(shown);
-        }
-    }
-    let had_autocommit = vars.autocommit;
-    for (scope, variable, value) in list {
-        if scope == Some(ast::ContextModifier::Global) {
-            return unsupported("SET GLOBAL");
-        }
-        assign(&names(&variable)?, &value, vars, ctx)?;
-    }
-    vars.row_count = 0;
-    // Who turns it on ends the transaction that was open because it was off.
-    Ok(vec![if vars.autocommit && !had_autocommit { Action::Commit } else { done() }])
-}
-
-/// `SET x = 1`, `@@session.x = 1`, `@a = 1`, `CHARACTER SET 'utf8mb4'`.
-fn assign(name: &[&str], tree: &ast::Expr, vars: &mut Vars, ctx: &Context<'_>) -> Result<(), Error> {
-    let value = match tree {
-        // A bare word is a name of a value: ON, DEFAULT, utf8mb4.
-        ast::Expr::Identifier(ident) if !ident.value.starts_with('@') => {
-            if ident.value.eq_ignore_ascii_case("DEFAULT") {
-                None
-            } else {
-                Some(Datum::text(ident.value.clone()))
-            }
-        }
-        tree => Some(Compiler::new(vars, ctx, None, "field list").value(tree)?),
-    };
-    match name {
-        [name] if name.starts_with("@@") => vars.assign(&name[2..], value.as_ref()),
-        [name] if name.starts_with('@') => vars.set_user_var(&name[1..], value.unwrap_or(Datum::Null)),
-        [name] => vars.assign(name, value.as_ref()),
-        [scope, name] => match scope.to_ascii_lowercase().as_str() {
-            "@@session" | "@@local" | "session" | "local" => vars.assign(name, value.as_ref()),
-            "@@global" | "@@persist" => unsupported("SET GLOBAL"),
-            _ => Err(Error::Sql {
-                code: 1193,
-                state: "HY000",
-                message: format!("Unknown system variable '{scope}.{name}'"),
-            }),
-        },
-        _ => Err(Error::Syntax { why: format!("'{}' is no variable", name.join(".")) }),
     }
 }
 

@@ -6,10 +6,13 @@
 //! Not here: the binary protocol (`wire`).
 
 use super::statement::{Query, Statement};
+use super::text::{self, Piece};
 use super::vars::Vars;
+use super::{datum::Datum, done, statement, tree};
 use crate::error::Error;
 use crate::request::{ColumnHead, Prepared};
-use crate::session::{Env, Turn};
+use crate::session::{Action, Context, Env, Turn, Work};
+use sqlparser::ast::Statement as Tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -151,4 +154,124 @@ impl Prepare {
         }
         Ok(())
     }
+}
+
+/// Runs what was prepared.
+pub(super) fn execute(
+    form: &Form,
+    params: Vec<Datum<'static>>,
+    whose: &str,
+    vars: &mut Vars,
+    ctx: &Context<'_>,
+) -> Result<Vec<Action>, Error> {
+    if params.len() != form.params {
+        let message = format!("Incorrect arguments to {whose}");
+        return Err(Error::Sql { code: 1210, state: "HY000", message });
+    }
+    vars.params = params;
+    match &form.what {
+        What::Query(tree) => {
+            vars.warnings.clear();
+            Ok(vec![Action::Work(Work::Sql(Box::new(Statement::of(tree.clone()))))])
+        }
+        What::Text(text) => {
+            let piece = text::pieces(text)?.pop().expect("it was one statement when it was prepared");
+            statement(piece, text, vars, ctx)
+        }
+    }
+}
+
+/// Looks at a statement and keeps it.
+pub(super) fn prepare(
+    mut piece: Piece,
+    sql: &str,
+    name: Option<String>,
+    vars: &mut Vars,
+    ctx: &Context<'_>,
+) -> Result<Vec<Action>, Error> {
+    let params = piece.params();
+    for words in [&["PREPARE"][..], &["EXECUTE"], &["DEALLOCATE"]] {
+        if piece.begins(words) {
+            let message = "This command is not supported in the prepared statement protocol yet".into();
+            return Err(Error::Sql { code: 1295, state: "HY000", message });
+        }
+    }
+    let texts =
+        if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
+    let tables = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"].iter().any(|word| piece.begins(&[word]));
+    // Some of what is known beside the parser; the others are at least read.
+    let beside =
+        ["SHOW", "START", "SET", "LOCK", "UNLOCK", "FLUSH", "KILL"].iter().any(|word| piece.begins(&[word]));
+    let tree = match beside {
+        true => None,
+        false if tables => tables_of(piece.parse()?, &texts)?,
+        false => piece.parse().map(|_| None)?,
+    };
+    let what = match tree {
+        Some(tree) => What::Query(tree.into()),
+        None => What::Text(sql.into()),
+    };
+    vars.warnings.clear();
+    let prepare = Prepare::new(Form::new(what, params, sql.len() + 256), name);
+    let query = Query::Prepare(Box::new(prepare));
+    let _ = ctx;
+    Ok(vec![Action::Aside(Work::Sql(Box::new(Statement::new(query))))])
+}
+
+/// A statement on tables, less those of which more is known than their trees say.
+pub(super) fn tables_of(tree: Tree, texts: &[&str]) -> Result<Option<Query>, Error> {
+    Ok(match tree {
+        Tree::Query(tree) => Some(Query::Select(tree::select(*tree, texts)?)),
+        Tree::Insert(tree) => Some(Query::Insert(tree::insert(tree)?)),
+        Tree::Update(tree) => Some(Query::Change(tree::update(tree)?)),
+        Tree::Delete(tree) => Some(Query::Change(tree::delete(tree)?)),
+        _ => None,
+    })
+}
+
+/// `PREPARE`, `EXECUTE`, `DEALLOCATE PREPARE`, as text.
+pub(super) fn by_name(
+    piece: &Piece,
+    vars: &mut Vars,
+    ctx: &Context<'_>,
+) -> Result<Option<Vec<Action>>, Error> {
+    let wrong = || Error::Syntax {
+        why: "PREPARE name FROM 'text'; EXECUTE name USING @a, @b; DEALLOCATE PREPARE name".into(),
+    };
+    if piece.begins(&["PREPARE"]) {
+        let name = piece.name(1).ok_or_else(wrong)?.to_owned();
+        if piece.len() != 4 || !piece.is(2, "FROM") {
+            return Err(wrong());
+        }
+        let text = match (piece.literal(3), piece.name(3).and_then(|name| name.strip_prefix('@'))) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(var)) => vars.user_var(var).to_text().unwrap_or_default().into_owned(),
+            _ => return Err(wrong()),
+        };
+        let mut pieces = text::pieces(&text)?;
+        let Some(piece) = pieces.pop().filter(|_| pieces.is_empty()) else { return Err(wrong()) };
+        return prepare(piece, &text, Some(name), vars, ctx).map(Some);
+    }
+    if piece.begins(&["EXECUTE"]) {
+        let number = vars.forms.named(piece.name(1).ok_or_else(wrong)?)?;
+        let mut params = Vec::new();
+        if piece.len() > 2 {
+            if !piece.is(2, "USING") {
+                return Err(wrong());
+            }
+            for at in (3..piece.len()).step_by(2) {
+                let var = piece.name(at).and_then(|name| name.strip_prefix('@')).ok_or_else(wrong)?;
+                params.push(vars.user_var(var));
+            }
+        }
+        let form = vars.forms.get(number)?.clone();
+        return execute(&form, params, "EXECUTE", vars, ctx).map(Some);
+    }
+    let drop = piece.begins(&["DEALLOCATE", "PREPARE"]) || piece.begins(&["DROP", "PREPARE"]);
+    if drop {
+        vars.warnings.clear();
+        vars.forms.close_named(piece.name(2).ok_or_else(wrong)?)?;
+        return Ok(Some(vec![done()]));
+    }
+    Ok(None)
 }

@@ -251,7 +251,9 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
             made(&["TABLE_SCHEMA", "TABLE_NAME", "PARTITION_NAME", "TABLESPACE_NAME"], Vec::new())
         }
         "VIEWS" => made(&["TABLE_SCHEMA", "TABLE_NAME", "VIEW_DEFINITION"], Vec::new()),
-        "TRIGGERS" => made(&["TRIGGER_SCHEMA", "TRIGGER_NAME", "EVENT_OBJECT_TABLE"], Vec::new()),
+        "TRIGGERS" => {
+            made(&["TRIGGER_SCHEMA", "TRIGGER_NAME", "EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE"], Vec::new())
+        }
         "ROUTINES" => made(&["ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE"], Vec::new()),
         "EVENTS" => made(&["EVENT_SCHEMA", "EVENT_NAME"], Vec::new()),
         "ENGINES" => made(

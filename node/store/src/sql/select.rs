@@ -6,27 +6,28 @@
 use super::access::access;
 use super::compile::{Columns, Compiler, Gathered, Tables, unsupported};
 use super::datum::Datum;
-use super::expr::{Checks, Comparison, Expr, Row};
-use super::group::{Aggregate, Tally};
+use super::expr::{Checks, Expr, Row};
+use super::from::{
+    bound, columns_in, full_group_by, has_aggregate, in_key_order, merged, picked, position, tables,
+};
+use super::group::Tally;
 use super::join::{From, Join, Level, Turned};
 use super::kind::Kinds;
+use super::out::{Groups, Out, spent, take, written};
 use super::rows::{Kept, Source};
-use super::schema;
 use super::sub::{Answered, Sub, settle};
-use super::tree::{Factor, Item, SelectTree};
+use super::tree::{Item, SelectTree};
 use super::vars::Vars;
 use crate::error::Error;
-use crate::request::{ColumnHead, ColumnType, Rows, StepResult};
+use crate::request::{ColumnHead, Rows, StepResult};
 use crate::row;
 use crate::session::{Context, Env, Turn};
 use crate::table::TableInfo;
 use crate::txn::Walk;
 use crate::value::Value;
-use sqlparser::ast::{self, Expr as Ast};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A select under way.
@@ -65,61 +66,18 @@ pub struct Place<'a> {
     pub outer: Option<Columns<'a>>,
 }
 
-#[derive(Debug, Clone)]
-struct Groups {
-    keys: Vec<Expr>,
-    aggregates: Vec<Aggregate>,
-    having: Option<Expr>,
-    /// By the sortable bytes of the keys: the group's first row, and a tally for each aggregate.
-    found: BTreeMap<Vec<u8>, (Vec<Value>, Vec<Tally>)>,
-    /// Whether all rows are in, and groups are being put out.
-    closed: bool,
-    kept: Kept,
-}
-
-/// What is put out, in which order, and how much of it.
-#[derive(Debug, Clone)]
-struct Out {
-    items: Vec<Expr>,
-    order: Vec<(Expr, Direction)>,
-    seen: Option<BTreeSet<Vec<u8>>>,
-    skip: u64,
-    limit: u64,
-    /// Rows that came before, as they came.
-    rows: Vec<Vec<Value>>,
-    /// The same, by sort key and number, if an order is asked for.
-    sorted: BTreeMap<(Vec<u8>, u64), Vec<Value>>,
-    count: u64,
-    kept: Kept,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    Up,
-    Down,
-}
-
-/// Appends a value to a sort key.
-pub fn push_sort_key(out: &mut Vec<u8>, datum: &Datum, direction: Direction) {
-    let begin = out.len();
-    datum.push_sortable(out);
-    if direction == Direction::Down {
-        out[begin..].iter_mut().for_each(|byte| *byte = !*byte);
-    }
-}
-
 impl Select {
     /// Plans it over the tables as they are now.
     pub fn new(tree: &SelectTree, place: Place<'_>) -> Result<Select, Error> {
-        let Place { vars, ctx, tables, list: all, outer } = place;
+        let Place { vars, ctx, tables: find, list: all, outer } = place;
         let gathered = RefCell::new(Gathered::default());
-        let (mut levels, only, own) = self::tables(tree, place)?;
+        let (mut levels, only, own) = tables(tree, place)?;
         let heads: &[ColumnHead] = only.as_ref().map_or(&own, |info| &info.heads);
         let merged = merged(tree, &levels, heads)?;
         let columns = (!levels.is_empty()).then_some(Columns { database: &vars.home, table: "", heads });
         let compiler = |clause| {
             let mut compiler = Compiler::new(vars, ctx, columns, clause);
-            (compiler.tables, compiler.outer, compiler.gathered) = (tables, outer, Some(&gathered));
+            (compiler.tables, compiler.outer, compiler.gathered) = (find, outer, Some(&gathered));
             (compiler.merged, compiler.list) = (&merged.later, all);
             compiler
         };
@@ -450,12 +408,16 @@ impl Select {
             if *env.budget == 0 {
                 return Ok(Some(at));
             }
-            *env.budget -= 1;
-            let mut asking = self.asking.take().unwrap_or_else(|| {
-                let mut select = sub.select.clone();
-                select.bind(cells);
-                select
-            });
+            let mut asking = match self.asking.take() {
+                Some(under_way) => under_way,
+                None => {
+                    // To begin one costs a unit; to go on with it costs only what it does.
+                    *env.budget -= 1;
+                    let mut select = sub.select.clone();
+                    select.bind(cells);
+                    select
+                }
+            };
             match asking.rows(env)? {
                 Some(rows) => self.answers[at] = sub.answered(rows)?,
                 None => {
@@ -546,300 +508,4 @@ impl Select {
         }
         Ok(true)
     }
-}
-
-/// Decimals and floating point numbers go out as texts.
-fn written(heads: &[ColumnHead], rows: &mut [Vec<Value>]) {
-    let plain = |kind| matches!(kind, ColumnType::Text { .. } | ColumnType::Bytes { .. });
-    for (at, _) in heads.iter().enumerate().filter(|(_, head)| !plain(head.kind)) {
-        for cell in rows.iter_mut().map(|row| &mut row[at]) {
-            if matches!(cell, Value::Dec(_) | Value::Double(_)) {
-                *cell = Value::Text(cell.to_string());
-            }
-        }
-    }
-}
-
-/// Takes a unit; whether there are no more.
-fn spent(budget: &mut u32) -> bool {
-    *budget = budget.saturating_sub(1);
-    *budget == 0
-}
-
-/// A row of the table, through the filter into its group or out.
-fn take(
-    filter: &Option<Expr>,
-    groups: &mut Option<Groups>,
-    out: &mut Out,
-    checks: &Checks,
-    subs: &[Answered],
-    cells: Vec<Value>,
-) -> Result<ControlFlow<()>, Error> {
-    checks.next_row();
-    let row = Row { subs, ..Row::of(&cells) };
-    if let Some(filter) = filter
-        && !filter.chooses(row, checks)?
-    {
-        return Ok(ControlFlow::Continue(()));
-    }
-    let Some(groups) = groups else { return out.take(row, checks) };
-    let mut key = Vec::new();
-    for expr in &groups.keys {
-        expr.eval(row, checks)?.push_sortable(&mut key);
-    }
-    if !groups.found.contains_key(&key) {
-        groups.kept.row(&cells)?;
-        groups.kept.bytes(key.len() as u64 + 64)?;
-        let tallies = groups.aggregates.iter().map(|_| Tally::new()).collect();
-        groups.found.insert(key.clone(), (cells.clone(), tallies));
-    }
-    let (_, tallies) = groups.found.get_mut(&key).expect("it was just put there");
-    for (tally, aggregate) in tallies.iter_mut().zip(&groups.aggregates) {
-        let bytes = tally.add(aggregate, row, checks)?;
-        groups.kept.bytes(bytes)?;
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-impl Out {
-    /// Whether it takes no more rows as they come.
-    fn full(&self) -> bool {
-        self.limit == 0 || (self.order.is_empty() && self.rows.len() as u64 >= self.limit)
-    }
-
-    fn take(&mut self, row: Row<'_>, checks: &Checks) -> Result<ControlFlow<()>, Error> {
-        if self.full() {
-            return Ok(ControlFlow::Break(()));
-        }
-        // Without an order, rows before the offset are only counted.
-        if self.order.is_empty() && self.seen.is_none() && self.skip > 0 {
-            self.skip -= 1;
-            return Ok(ControlFlow::Continue(()));
-        }
-        let mut cells = Vec::with_capacity(self.items.len());
-        let mut distinct = Vec::new();
-        for item in &self.items {
-            let datum = item.eval(row, checks)?;
-            if self.seen.is_some() {
-                datum.push_sortable(&mut distinct);
-            }
-            cells.push(datum.into_value());
-        }
-        if let Some(seen) = &mut self.seen {
-            self.kept.bytes(distinct.len() as u64 + 32)?;
-            if !seen.insert(distinct) {
-                return Ok(ControlFlow::Continue(()));
-            }
-        }
-        if self.order.is_empty() {
-            if self.skip > 0 {
-                self.skip -= 1;
-                return Ok(ControlFlow::Continue(()));
-            }
-            self.kept.row(&cells)?;
-            self.rows.push(cells);
-            return Ok(if self.full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
-        }
-        let mut key = Vec::new();
-        for (expr, direction) in &self.order {
-            push_sort_key(&mut key, &expr.eval(row, checks)?, *direction);
-        }
-        self.kept.row(&cells)?;
-        self.count += 1;
-        self.sorted.insert((key, self.count), cells);
-        if self.sorted.len() as u64 > self.limit.saturating_add(self.skip)
-            && let Some((_, last)) = self.sorted.pop_last()
-        {
-            self.kept.gone(&last);
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
-/// `ORDER BY 2`: the second item.
-fn position(tree: &Ast) -> Option<&str> {
-    match tree {
-        Ast::Value(value) => match &value.value {
-            ast::Value::Number(digits, _) => Some(digits),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn picked(items: &[Expr], place: &str, clause: &str) -> Result<Expr, Error> {
-    let at = place.parse::<usize>().ok().and_then(|at| at.checked_sub(1));
-    at.and_then(|at| items.get(at))
-        .cloned()
-        .ok_or_else(|| Error::NoColumn { column: place.into(), place: clause.into() })
-}
-
-/// A LIMIT or OFFSET: a number that is not negative.
-pub fn bound(tree: &Option<Ast>, otherwise: u64, compiler: &mut Compiler<'_>) -> Result<u64, Error> {
-    let Some(tree) = tree else { return Ok(otherwise) };
-    let datum = compiler.value(tree)?;
-    let n = match datum {
-        Datum::Int(n) => u64::try_from(n).ok(),
-        Datum::Dec(n) => n.as_whole().and_then(|n| u64::try_from(n).ok()),
-        _ => None,
-    };
-    n.ok_or_else(|| Error::Syntax { why: format!("LIMIT is a number that is not negative, not {tree}") })
-}
-
-fn has_aggregate(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.visit(&mut |part| found |= matches!(part, Expr::Aggregate(_)));
-    found
-}
-
-/// How many columns a row must have for these expressions.
-fn columns_in<'e>(exprs: impl Iterator<Item = &'e Expr>) -> usize {
-    let mut most = 0;
-    for expr in exprs {
-        expr.visit(&mut |part| {
-            if let Expr::Column(at) = part {
-                most = most.max(at + 1);
-            }
-        });
-    }
-    most
-}
-
-/// Whether a walk in key order puts out rows in this order already.
-fn in_key_order(order: &[(Expr, Direction)], info: &TableInfo, index: Option<usize>) -> bool {
-    // What stands in a key only in part says nothing of the order of the rest; behind its columns are the primary
-    // key's.
-    let parts = index.map_or(&[][..], |at| &info.def.indexes[at].parts);
-    let sharp = parts.iter().take_while(|part| part.prefix == 0).map(|part| part.column);
-    let all_sharp = parts.iter().all(|part| part.prefix == 0);
-    let behind = info.def.primary.iter().copied().filter(|_| all_sharp);
-    let key: Vec<usize> = sharp.chain(behind).collect();
-    order.len() <= key.len()
-        && order.iter().zip(&key).all(|((expr, direction), column)| {
-            *direction == Direction::Up && matches!(expr, Expr::Column(at) if at == column)
-        })
-}
-
-/// Refuses a column that has no one value in a group (MySQL's ONLY_FULL_GROUP_BY).
-fn full_group_by<'e>(
-    shown: impl Iterator<Item = &'e Expr>,
-    keys: &[Expr],
-    levels: &[Level],
-    heads: &[ColumnHead],
-) -> Result<(), Error> {
-    let keyed = |column: usize| keys.iter().any(|key| matches!(key, Expr::Column(at) if *at == column));
-    // Whoever is grouped by a table's primary key has one row of it in each group.
-    let one_row = |column: usize| {
-        levels.iter().any(|level| match &level.from {
-            From::Table(info) if (level.offset..level.offset + level.width).contains(&column) => {
-                !info.hidden_key() && info.def.primary.iter().all(|part| keyed(level.offset + part))
-            }
-            _ => false,
-        })
-    };
-    for expr in shown {
-        if keys.iter().any(|key| format!("{key:?}") == format!("{expr:?}")) {
-            continue;
-        }
-        let mut stray = None;
-        expr.visit(&mut |part| {
-            if let Expr::Column(at) = part
-                && !keyed(*at)
-                && !one_row(*at)
-            {
-                stray = Some(*at);
-            }
-        });
-        if let Some(at) = stray {
-            let name = &heads[at].name;
-            let (code, rule) = match keys.is_empty() {
-                true => (1140, "there is no GROUP BY, and an aggregate makes one row of all"),
-                false => (1055, "it is neither in GROUP BY nor in an aggregate"),
-            };
-            let message =
-                format!("Column '{name}' has no one value in a group: {rule} (sql_mode=only_full_group_by)");
-            return Err(Error::Sql { code, state: "42000", message });
-        }
-    }
-    Ok(())
-}
-
-/// The tables of a query, each with its place in a row, and all their columns.
-/// If there is but one and it goes by its own name, its columns stand in its definition, and are not copied.
-#[allow(clippy::type_complexity)]
-fn tables(
-    tree: &SelectTree,
-    place: Place<'_>,
-) -> Result<(Vec<Level>, Option<Arc<TableInfo>>, Vec<ColumnHead>), Error> {
-    let mut levels: Vec<Level> = Vec::new();
-    let mut heads: Vec<ColumnHead> = Vec::new();
-    let mut names: Vec<&str> = Vec::new();
-    for joined in &tree.from {
-        let (from, own, alias) = match &joined.factor {
-            Factor::Table(table)
-                if table.database.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(schema::NAME)) =>
-            {
-                let list = place.list.map_or_else(Vec::new, |list| list());
-                let made = schema::table(&table.name, &list, place.vars).ok_or_else(|| Error::Sql {
-                    code: 1109,
-                    state: "42S02",
-                    message: format!("Unknown table '{}' in information_schema", table.name),
-                })?;
-                (From::Given(made.rows.into()), made.heads, &table.alias)
-            }
-            Factor::Table(table) => {
-                let find = place.tables.expect("a query with tables is planned where there are some");
-                let info = find(table)?;
-                if tree.from.len() == 1 && table.alias == info.name() {
-                    let level = Level::new(From::Table(Arc::clone(&info)), 0, info.heads.len(), false, None);
-                    return Ok((vec![level], Some(info), Vec::new()));
-                }
-                (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
-            }
-            Factor::Derived { tree, alias } => {
-                let select = Select::new(tree, Place { outer: None, ..place })?;
-                let heads = select.heads.clone();
-                (From::Derived(Box::new(select), None), heads, alias)
-            }
-        };
-        if names.contains(&alias.as_str()) {
-            let message = format!("Not unique table/alias: '{alias}'");
-            return Err(Error::Sql { code: 1066, state: "42000", message });
-        }
-        names.push(alias);
-        levels.push(Level::new(from, heads.len(), own.len(), joined.outer, None));
-        heads.extend(own.into_iter().map(|head| ColumnHead { table: alias.clone(), ..head }));
-    }
-    Ok((levels, None, heads))
-}
-
-/// What USING makes of columns with one name.
-#[derive(Default)]
-struct Merged {
-    /// Those that are one with an earlier one.
-    later: Vec<usize>,
-    /// That they are equal, for each level.
-    on: Vec<(usize, Expr)>,
-}
-
-fn merged(tree: &SelectTree, levels: &[Level], heads: &[ColumnHead]) -> Result<Merged, Error> {
-    let mut merged = Merged::default();
-    for (at, (joined, level)) in tree.from.iter().zip(levels).enumerate() {
-        let mut equal = Vec::new();
-        for name in &joined.using {
-            let named = |place: &usize| heads[*place].name.eq_ignore_ascii_case(name);
-            let before = (0..level.offset).filter(|place| !merged.later.contains(place)).find(named);
-            let own = (level.offset..level.offset + level.width).find(named);
-            let (Some(before), Some(own)) = (before, own) else {
-                return Err(Error::NoColumn { column: name.clone(), place: "from clause".into() });
-            };
-            merged.later.push(own);
-            let pair = Box::new([Expr::Column(before), Expr::Column(own)]);
-            equal.push(Expr::Compare(Comparison::Eq, pair));
-        }
-        if !equal.is_empty() {
-            merged.on.push((at, Expr::And(equal)));
-        }
-    }
-    Ok(merged)
 }

@@ -5,7 +5,7 @@
 //! compared with an empty tree.
 
 use super::compile::{names, unsupported};
-use super::select::Direction;
+use super::out::Direction;
 use crate::error::Error;
 use sqlparser::ast::{self, Expr as Ast, SetExpr, Statement as Tree};
 use sqlparser::dialect::MySqlDialect;

@@ -166,7 +166,7 @@ fn a_denied_login_ends_the_connection() {
 #[test]
 fn another_plugin_is_asked_to_switch() {
     let (mut conn, mut out) = greeted();
-    let other = response(BASE | cap::PLUGIN_AUTH, "ann", &[7; 32], "", "caching_sha2_password");
+    let other = response(BASE | cap::PLUGIN_AUTH, "ann", &[7; 32], "", "dialog");
     conn.feed(&frame(1, &other));
     out.clear();
     assert_eq!(conn.next(&mut out), None);
