@@ -9,3 +9,4 @@ mod life;
 mod simulator;
 mod sql;
 mod tidy;
+mod tools;

@@ -47,6 +47,8 @@ pub fn table() -> TableDef {
         columns: vec![int("id"), int("client")],
         primary: vec![0],
         auto_increment: None,
+        indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: true,
     }
 }

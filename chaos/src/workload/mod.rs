@@ -181,6 +181,8 @@ fn int_table(name: &str, columns: &[&str], primary: usize) -> TableDef {
         columns: columns.iter().map(column).collect(),
         primary: (0..primary).collect(),
         auto_increment: None,
+        indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: true,
     }
 }

@@ -232,6 +232,8 @@ impl Table {
             columns: vec![int("id"), int("n")],
             primary: vec![0],
             auto_increment: Some(0),
+            indexes: Vec::new(),
+            stamps: Vec::new(),
             if_not_exists: false,
         };
         self.ask(2, 1, plait_store::Request::CreateTable(def)).expect("the table is new");

@@ -55,6 +55,8 @@ fn main() {
         columns: vec![int("id"), int("k"), text],
         primary: vec![0],
         auto_increment: None,
+        indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: false,
     };
     let mut log: Vec<Bytes> = Vec::new();

@@ -13,17 +13,19 @@
 //! sound node refuses it alike, the astray one's hash chain parts from theirs, and it has to leave. A panic here
 //! would end the sound ones.
 
+use crate::alter::Altering;
 use crate::error::Error;
 use crate::key::{self, Key};
-use crate::op::{Op, ReadKey, RowChange, RowOp, WriteSet};
+use crate::op::{Op, RowChange, RowOp, WriteSet};
 use crate::request::TableDef;
 use crate::store::{Store, TOMBSTONE_BYTES, row_key, row_value, table_key};
-use crate::table::{Body, Entry, Marks, Table, TableId, TableInfo, Version};
+use crate::table::{Body, Entry, Marks, Table, TableHead, TableId, TableInfo, Version};
 use crate::verdict::Verdict;
 use crate::zoo::{self, Bug};
-use crate::{catalogue, row};
+use crate::{catalogue, index, row};
 use plait_base::{Bytes, Digest, ProposalId, Seqno, Slot};
-use std::ops::Bound;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// An operation under way.
 pub(crate) struct Work {
@@ -34,6 +36,10 @@ pub(crate) struct Work {
     at: usize,
     /// Where in a range it goes on.
     from: Option<Key>,
+    /// The unique places that the rows so far would take: table, index, place.
+    taken: BTreeSet<(usize, usize, Vec<u8>)>,
+    /// What is made of a table that is altered.
+    altering: Option<Box<Altering>>,
     verdict: Option<Verdict>,
 }
 
@@ -78,6 +84,8 @@ impl Store {
             stage: Stage::Rows,
             at: 0,
             from: None,
+            taken: BTreeSet::new(),
+            altering: None,
             verdict: None,
         };
         match Op::decode(bytes) {
@@ -107,6 +115,18 @@ impl Store {
                 Op::Drop { name, if_exists } => {
                     let verdict = self.drop_table(seqno, name, *if_exists);
                     work.rule(verdict);
+                }
+                Op::Alter(_) => {
+                    let Op::Alter(alter) = std::mem::replace(&mut work.op, Op::WriteSet(WriteSet::default()))
+                    else {
+                        unreachable!("the caller looked");
+                    };
+                    let altered = self.alter(seqno, &alter, &mut work.altering, budget);
+                    work.op = Op::Alter(alter);
+                    match altered {
+                        None => return false,
+                        Some(verdict) => work.rule(verdict),
+                    }
                 }
                 Op::Reserve { table, slot, above, count } => {
                     let verdict = self.reserve(seqno, *table, *slot, *above, *count);
@@ -150,6 +170,7 @@ impl Store {
                 Stage::Rows => {
                     *budget -= 1;
                     self.certify_row(&set, work.at, origin)
+                        .and_then(|()| self.certify_unique(&set, work.at, &mut work.taken, budget))
                 }
                 Stage::Reads => {
                     *budget -= 1;
@@ -181,7 +202,7 @@ impl Store {
         for (id, schema_version) in &set.tables {
             // A dropped table may or may not still be in memory here, so nothing of it may reach the verdict.
             let table = self.tables.get(id).filter(|table| table.dropped.is_none());
-            if table.is_none_or(|table| table.info.schema_version != *schema_version) {
+            if table.is_none_or(|table| table.info().schema_version != *schema_version) {
                 return Err(Error::SchemaChanged { table: format!("#{}", id.0) });
             }
         }
@@ -197,122 +218,6 @@ impl Store {
         Ok(())
     }
 
-    fn certify_row(&self, set: &WriteSet, at: usize, origin: Slot) -> Result<(), Error> {
-        let row = &set.rows[at];
-        let ascends = |before: &RowOp| (before.table, &before.key) < (row.table, &row.key);
-        if at > 0 && !ascends(&set.rows[at - 1]) {
-            return Err(Error::Internal { why: "the rows of a write-set must ascend, each key once".into() });
-        }
-        let table = &self.tables[&set.tables[row.table].0];
-        let entry = table.rows.get(row.key.as_ref());
-        self.certify_entry(table, entry, &row.key, row.read_at, origin)?;
-        let now = entry.and_then(|entry| entry.newest.row());
-        let columns = table.info.def.columns.len();
-        let astray = |what: &str| {
-            let (name, key) = (table.info.name(), key::show(&row.key));
-            Err(Error::Internal {
-                why: format!(
-                    "row {key} of {name} {what}, although nobody wrote it after seqno {}: the node that proposed \
-                     this does not hold what the others hold",
-                    row.read_at
-                ),
-            })
-        };
-        match (&row.change, now) {
-            (RowChange::Insert(new), None) if row::whole(new, columns) => Ok(()),
-            (RowChange::Insert(_), None) => astray("would not have a cell for each column"),
-            (RowChange::Insert(_), Some(_)) => {
-                Err(Error::DuplicateKey { table: table.info.name().to_owned(), key: key::show(&row.key) })
-            }
-            (RowChange::Update { .. } | RowChange::Delete { .. }, None) => astray("is not there"),
-            (RowChange::Update { before, cells }, Some(now)) => {
-                if defended() && row::hash(now) != *before {
-                    astray("has another hash")
-                } else if cells.iter().any(|(at, cell)| *at >= columns || !row::whole(cell, 1)) {
-                    astray("does not have the cells that would change")
-                } else {
-                    Ok(())
-                }
-            }
-            (RowChange::Delete { before }, Some(now)) if !defended() || row::hash(now) == *before => Ok(()),
-            (RowChange::Delete { .. }, Some(_)) => astray("has another hash"),
-        }
-    }
-
-    fn certify_read(&self, set: &WriteSet, read: &ReadKey, origin: Slot) -> Result<(), Error> {
-        let table = &self.tables[&set.tables[read.table].0];
-        self.certify_entry(table, table.rows.get(read.key.as_ref()), &read.key, read.read_at, origin)
-    }
-
-    /// A key is in conflict exactly if its newest version, a tombstone too, is later than the read.
-    fn certify_entry(
-        &self,
-        table: &Table,
-        entry: Option<&Entry>,
-        key: &[u8],
-        read_at: Seqno,
-        origin: Slot,
-    ) -> Result<(), Error> {
-        match entry {
-            Some(entry) if self.lost(entry, read_at, origin) => {
-                Err(conflict(&table.info, key, read_at, entry.newest.seqno))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A range is in conflict exactly if a key in it is. `None`: the budget is spent.
-    fn certify_range(
-        &self,
-        set: &WriteSet,
-        at: usize,
-        from: &mut Option<Key>,
-        origin: Slot,
-        budget: &mut u32,
-    ) -> Option<Result<(), Error>> {
-        let range = &set.ranges[at];
-        let table = &self.tables[&set.tables[range.table].0];
-        let last = from.take();
-        let lo = match &last {
-            Some(last) => Bound::Excluded::<&[u8]>(last),
-            None => Bound::Included::<&[u8]>(&range.from),
-        };
-        let hi = range.to.as_ref().map_or(Bound::Unbounded, |to| Bound::Excluded::<&[u8]>(to));
-        let empty = match (&lo, &hi) {
-            (Bound::Included(lo) | Bound::Excluded(lo), Bound::Excluded(hi)) => lo >= hi,
-            _ => false,
-        };
-        if empty || zoo::on(Bug::RangesDropped) {
-            return Some(Ok(()));
-        }
-        for (key, entry) in table.rows.range::<[u8], _>((lo, hi)) {
-            if *budget == 0 {
-                return None;
-            }
-            *budget -= 1;
-            *from = Some(key.clone());
-            if self.lost(entry, range.read_at, origin) {
-                *from = None;
-                return Some(Err(conflict(&table.info, key, range.read_at, entry.newest.seqno)));
-            }
-        }
-        *from = None;
-        Some(Ok(()))
-    }
-
-    fn lost(&self, entry: &Entry, read_at: Seqno, origin: Slot) -> bool {
-        let winner = entry.newest.seqno;
-        if zoo::on(Bug::CertWindowOffByOne) {
-            return winner > read_at.next();
-        }
-        let _ = origin;
-        #[cfg(feature = "zoo")]
-        if zoo::on(Bug::SameOriginSkipped) && self.origins.get(&winner) == Some(&origin) {
-            return false;
-        }
-        winner > read_at
-    }
-
     /// Writes one certified row: a version on top of the key's others. Keeps hash, tombstones and counts in step.
     fn write(&mut self, set: &WriteSet, op: &RowOp, seqno: Seqno) {
         let (id, key) = (set.tables[op.table].0, op.key.as_ref());
@@ -323,6 +228,7 @@ impl Store {
         let export_key = row_key(id, key);
         let tombstone_bytes = key.len() as u64 + TOMBSTONE_BYTES;
         table.changed = seqno;
+        let info = Arc::clone(table.info());
         let entry = table.rows.get_mut(key);
         let body = match (&op.change, &entry) {
             (RowChange::Insert(row), _) => Body::Row(row.as_ref().into()),
@@ -337,6 +243,8 @@ impl Store {
         let version = Version { seqno, body };
         let gone = version.row().is_none();
         let value = row_value(&version).expect("a new version is remembered");
+        let before = entry.as_ref().map(|entry| &entry.newest);
+        index::enter(&mut table.indexes, &info.def, key, before, &version);
         match entry {
             Some(entry) => {
                 if let Some(value) = row_value(&entry.newest) {
@@ -377,7 +285,7 @@ impl Store {
     /// An id that was used lifts the mark of its class, whoever chose it, so that it is never handed out again.
     fn note_id(&mut self, id: TableId, key: &[u8], row: &[u8], seqno: Seqno) {
         let table = self.tables.get_mut(&id).expect("the write-set was certified against this table");
-        let Some(value) = used_id(&table.info, key, row) else { return };
+        let Some(value) = used_id(table.info(), key, row) else { return };
         table.known_max = table.known_max.max(value);
         let slot = class_of(value);
         let mut marks = table.marks();
@@ -391,15 +299,16 @@ impl Store {
         if zoo::on(Bug::IdMarkLost) {
             return;
         }
-        let table = self.tables.get_mut(&id).expect("marks belong to a table");
-        let before = catalogue::value(table, None);
+        let info = Arc::clone(self.tables[&id].info());
+        self.set_head(id, TableHead { seqno, info, marks });
+    }
+
+    pub(crate) fn set_head(&mut self, id: TableId, head: TableHead) {
+        let table = self.tables.get_mut(&id).expect("a head belongs to a table");
+        let before = catalogue::value(table.head());
         Store::hash_out(&mut self.state, &mut table.hash, &table_key(id), &before);
-        match table.marks.last_mut() {
-            Some((last, current)) if *last == seqno => *current = marks,
-            _ => table.marks.push((seqno, marks)),
-        }
-        table.changed = seqno;
-        let after = catalogue::value(table, None);
+        table.set_head(head);
+        let after = catalogue::value(table.head());
         Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &after);
     }
 
@@ -415,7 +324,7 @@ impl Store {
         let id = TableId(self.next_table);
         self.next_table += 1;
         let mut table = Table::new(TableInfo::new(id, 1, seqno, def), (seqno, Marks::default()));
-        let value = catalogue::value(&table, None);
+        let value = catalogue::value(table.head());
         Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &value);
         self.add_table(table);
         self.catalogue_changed = seqno;
@@ -430,15 +339,19 @@ impl Store {
                 Err(Error::NoTable { table: name.to_owned() })
             };
         };
-        let table = self.tables.get_mut(&id).expect("the name led here");
+        self.take_out(seqno, id);
+        Ok(Verdict::done(seqno))
+    }
+
+    /// A table is no more from here on. Its rows leave the state at once and the memory later.
+    pub(crate) fn take_out(&mut self, seqno: Seqno, id: TableId) {
+        let table = self.tables.get_mut(&id).expect("the caller looked");
         table.dropped = Some(seqno);
         table.changed = seqno;
-        // The rows leave the state at once and the memory later.
         self.state.part(&table.hash);
         self.tombstone_bytes -= table.tombstone_bytes;
         self.dropped.push_back((seqno, id));
         self.catalogue_changed = seqno;
-        Ok(Verdict::done(seqno))
     }
 
     fn reserve(
@@ -460,7 +373,7 @@ impl Store {
             Some(first.saturating_add(steps * 3)).map(|last| last - (last - first).rem_euclid(3))
         });
         let (Some(first), Some(last)) = (first, last) else {
-            return Err(Error::Misuse { why: format!("table {} has no more ids", table.info.name()) });
+            return Err(Error::Misuse { why: format!("table {} has no more ids", table.info().name()) });
         };
         marks.lift(slot, last);
         self.set_marks(id, seqno, marks);
@@ -520,14 +433,11 @@ impl Work {
     }
 }
 
-/// The bugs that let a stale write through take the second line of defence down with the first, or they would show
-/// as refusals and not as what they do in a store without it.
-fn defended() -> bool {
-    !(zoo::on(Bug::LastSeenAtCommit) || zoo::on(Bug::SameOriginSkipped) || zoo::on(Bug::CertWindowOffByOne))
-}
+/// The name of the primary key.
+pub(crate) const PRIMARY: &str = "PRIMARY";
 
-fn conflict(info: &TableInfo, key: &[u8], read_at: Seqno, winner: Seqno) -> Error {
-    Error::Conflict { table: info.name().to_owned(), key: key::show(key), read_at, winner }
+pub(crate) fn duplicate(info: &TableInfo, index: &str, key: &[u8]) -> Error {
+    Error::DuplicateKey { table: info.name().to_owned(), index: index.to_owned(), key: key::show(key) }
 }
 
 /// What else goes into the chain: nothing, unless a planted bug puts there what no node shares with another.

@@ -4,7 +4,8 @@ use crate::error::Error;
 use crate::op::{COLUMNS_MAX, read_table_def, table_def};
 use crate::request::{ColumnType, TableDef};
 use crate::row;
-use crate::table::{Marks, Table, TableId, TableInfo};
+use crate::sql::SCALE_MAX;
+use crate::table::{Marks, Table, TableHead, TableId, TableInfo};
 use plait_base::Seqno;
 use plait_base::codec::{self, Reader, Writer};
 
@@ -46,9 +47,30 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
                 let why = format!("column '{}' would have an integer of {bits} bits", column.name);
                 return Err(Error::Misuse { why });
             }
-            ColumnType::Decimal { .. } => return Err(Error::Unsupported { what: "DECIMAL columns".into() }),
-            ColumnType::Double => return Err(Error::Unsupported { what: "DOUBLE columns".into() }),
-            ColumnType::DateTime => return Err(Error::Unsupported { what: "DATETIME columns".into() }),
+            ColumnType::UInt { bits: 8 | 16 | 24 | 32 | 64 }
+            | ColumnType::Double
+            | ColumnType::Float
+            | ColumnType::Date
+            | ColumnType::Time
+            | ColumnType::DateTime { digits: 0..=6 }
+            | ColumnType::Timestamp { digits: 0..=6 } => {}
+            ColumnType::UInt { bits } => {
+                let why = format!("column '{}' would have an integer of {bits} bits", column.name);
+                return Err(Error::Misuse { why });
+            }
+            ColumnType::Decimal { digits, scale }
+                if (1..=38).contains(&digits) && scale <= SCALE_MAX.min(digits) => {}
+            ColumnType::Decimal { .. } => {
+                let message = format!(
+                    "Too big precision or scale specified for '{}'. Maximum is 38 digits, 30 behind the point",
+                    column.name
+                );
+                return Err(refuse(1426, "42000", message));
+            }
+            ColumnType::DateTime { .. } | ColumnType::Timestamp { .. } => {
+                let message = format!("Too-big precision specified for '{}'. Maximum is 6", column.name);
+                return Err(refuse(1426, "42000", message));
+            }
         }
     }
     for (at, place) in def.primary.iter().enumerate() {
@@ -66,9 +88,12 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
         }
     }
     if let Some(place) = def.auto_increment {
-        let leads = def.primary.first() == Some(&place);
-        if !leads || !matches!(def.columns[place].kind, ColumnType::Int { .. }) {
-            let why = "there can be only one auto column, an integer, and it must lead the primary key";
+        let leads = crate::index::leads(&def, place);
+        if !leads
+            || def.columns.len() <= place
+            || !matches!(def.columns[place].kind, ColumnType::Int { .. } | ColumnType::UInt { .. })
+        {
+            let why = "there can be only one auto column, an integer, and it must lead a key";
             return Err(refuse(1075, "42000", why.into()));
         }
         if def.columns[place].default.is_some() {
@@ -79,19 +104,72 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
             ));
         }
     }
+    if def.stamps.iter().any(|stamp| stamp.column >= def.columns.len()) {
+        return Err(Error::Misuse { why: "a stamp belongs to a column".into() });
+    }
+    indexes(&mut def)?;
     Ok(def)
 }
 
-/// The export value of a table, with its newest marks or those of a moment.
-pub(crate) fn value(table: &Table, marks: Option<(Seqno, Marks)>) -> Vec<u8> {
-    let (seqno, marks) =
-        marks.unwrap_or_else(|| *table.marks.last().expect("a table has marks from its creation on"));
+/// Most secondary keys of a table, and columns of a key. InnoDB's bounds are the same.
+pub const INDEXES_MAX: usize = 64;
+pub const INDEX_PARTS_MAX: usize = 16;
+
+fn indexes(def: &mut TableDef) -> Result<(), Error> {
+    if def.indexes.len() > INDEXES_MAX {
+        let message = format!("Too many keys specified; max {INDEXES_MAX} keys allowed");
+        return Err(refuse(1069, "42000", message));
+    }
+    for at in 0..def.indexes.len() {
+        let (before, index) = (&def.indexes[..at], &def.indexes[at]);
+        if index.name.is_empty() || index.name.eq_ignore_ascii_case("PRIMARY") {
+            return Err(refuse(1280, "42000", format!("Incorrect index name '{}'", index.name)));
+        }
+        if index.name.chars().count() > NAME_CHARS_MAX {
+            let shown: String = index.name.chars().take(NAME_CHARS_MAX).collect();
+            return Err(refuse(1059, "42000", format!("Identifier name '{shown}…' is too long")));
+        }
+        if before.iter().any(|other| other.name.eq_ignore_ascii_case(&index.name)) {
+            return Err(refuse(1061, "42000", format!("Duplicate key name '{}'", index.name)));
+        }
+        if index.parts.is_empty() || index.parts.len() > INDEX_PARTS_MAX {
+            let message = format!("Too many key parts specified; max {INDEX_PARTS_MAX} parts allowed");
+            return Err(refuse(1070, "42000", message));
+        }
+        for (n, part) in index.parts.iter().enumerate() {
+            let Some(column) = def.columns.get(part.column) else {
+                return Err(refuse(
+                    1072,
+                    "42000",
+                    format!("Key column {} doesn't exist in table", part.column),
+                ));
+            };
+            if index.parts[..n].iter().any(|other| other.column == part.column) {
+                return Err(refuse(1060, "42S21", format!("Duplicate column name '{}'", column.name)));
+            }
+            let width = match column.kind {
+                ColumnType::Text { chars_max } => chars_max,
+                ColumnType::Bytes { bytes_max } => bytes_max,
+                _ => 0,
+            };
+            if part.prefix > width {
+                let why = "Incorrect prefix key; the used key part isn't a string, or the used length is \
+                           longer than the key part";
+                return Err(refuse(1089, "HY000", why.into()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The export value of a table's definition and marks.
+pub(crate) fn value(head: &TableHead) -> Vec<u8> {
     let mut w = Writer::with_capacity(128);
-    w.varint(table.info.created.0).varint(table.info.schema_version.into()).varint(seqno.0);
-    for mark in marks.0 {
+    w.varint(head.info.created.0).varint(head.info.schema_version.into()).varint(head.seqno.0);
+    for mark in head.marks.0 {
         w.i64(mark);
     }
-    table_def(&mut w, &table.info.def);
+    table_def(&mut w, &head.info.def);
     w.0
 }
 

@@ -12,6 +12,10 @@ impl Store {
     /// (about one row a unit) is spent. `oldest` is the lowest of all snapshots and exports under way, or
     /// [`applied`](Store::applied).
     pub fn collect(&mut self, oldest: Seqno, budget: &mut u32) -> bool {
+        // An operation that is half done may walk over what would be dropped.
+        if self.work.is_some() {
+            return false;
+        }
         let oldest = oldest.min(self.applied);
         while self.superseded.front().is_some_and(|(seqno, ..)| *seqno <= oldest) {
             if *budget == 0 {
@@ -19,8 +23,8 @@ impl Store {
             }
             *budget -= 1;
             let (_, id, key) = self.superseded.pop_front().expect("it was there a moment ago");
-            if let Some(entry) = self.tables.get_mut(&id).and_then(|table| table.rows.get_mut(&key)) {
-                entry.prune(oldest);
+            if let Some(table) = self.tables.get_mut(&id) {
+                table.prune(&key, oldest);
             }
         }
         let removable = oldest.min(self.forgotten);
@@ -49,17 +53,12 @@ impl Store {
                 *budget -= 1;
             }
             let table = self.tables.remove(&id).expect("it was there a moment ago");
-            let name = table.info.name();
-            let ids = self.names.get_mut(name).expect("a table has a name");
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.names.remove(name);
-            }
+            self.forget_names(&table);
             self.dropped.pop_front();
         }
-        for table in self.tables.values_mut().filter(|table| table.marks.len() > 1) {
-            let current = table.marks.iter().rposition(|(seqno, _)| *seqno <= oldest).unwrap_or(0);
-            table.marks.drain(..current);
+        for table in self.tables.values_mut().filter(|table| table.heads.len() > 1) {
+            let current = table.heads.iter().rposition(|head| head.seqno <= oldest).unwrap_or(0);
+            table.heads.drain(..current);
         }
         false
     }

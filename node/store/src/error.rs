@@ -29,8 +29,8 @@ pub enum Error {
     #[error("this node does not serve now: {why}; use another node, or wait until it is Synced")]
     NotPrimary { why: String },
 
-    #[error("duplicate entry '{key}' for key '{table}.PRIMARY'")]
-    DuplicateKey { table: String, key: String },
+    #[error("Duplicate entry '{key}' for key '{table}.{index}'")]
+    DuplicateKey { table: String, index: String, key: String },
     #[error("table '{table}' doesn't exist")]
     NoTable { table: String },
     #[error("table '{table}' already exists")]
@@ -62,6 +62,9 @@ pub enum Error {
     /// An error with a MySQL code of its own that nothing here treats specially.
     #[error("{message}")]
     Sql { code: u16, state: &'static str, message: String },
+    /// A row that is there does not fit a table as it would be after an ALTER; the code is the misfit's own.
+    #[error("{why}")]
+    Cells { code: u16, why: String },
     /// A defect of Plait met while planning or executing; the session is closed.
     #[error("internal error: {why}")]
     Internal { why: String },
@@ -132,6 +135,7 @@ impl Error {
             Error::Unsupported { .. } => (1235, "42000"),
             Error::Misuse { .. } => (1105, "HY000"),
             Error::Sql { code, state, .. } => (*code, state),
+            Error::Cells { code, .. } => (*code, "HY000"),
             Error::Internal { .. } => (1815, "HY000"),
             Error::After { error, .. } => error.code(),
             Error::Unknown { .. } => (1180, "HY000"),

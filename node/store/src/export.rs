@@ -95,9 +95,9 @@ impl Store {
             }
             last = Some(*id);
             if table.exists_at(at) {
-                let marks = table.marks_at(at).expect("marks are as old as their table");
-                if marks.0 > since {
-                    out.push(table_key(*id).to_vec(), Some(catalogue::value(table, Some(marks))));
+                let head = table.head_at(at).expect("a head is as old as its table");
+                if head.seqno > since {
+                    out.push(table_key(*id).to_vec(), Some(catalogue::value(head)));
                 }
             } else if removed_since(table, at, since) {
                 out.push(table_key(*id).to_vec(), None);
@@ -178,7 +178,7 @@ impl Store {
 
 /// Whether a table was part of an export at `since` and is no part of one at `at`.
 fn removed_since(table: &Table, at: Seqno, since: Seqno) -> bool {
-    table.info.created <= since && table.dropped.is_some_and(|dropped| dropped > since && dropped <= at)
+    table.info().created <= since && table.dropped.is_some_and(|dropped| dropped > since && dropped <= at)
 }
 
 fn id_in(cursor: &[u8]) -> TableId {
@@ -274,11 +274,11 @@ impl Importer {
                     }
                     1 => {
                         let row = r.raw(r.left())?;
-                        if !crate::row::whole(row, table.info.def.columns.len()) {
+                        if !crate::row::whole(row, table.info().def.columns.len()) {
                             return Err(codec::Error::Tag { what: "a row's cells", tag: row.len() as u64 });
                         }
                         table.live += 1;
-                        let used = used_id(&table.info, place, row);
+                        let used = used_id(table.info(), place, row);
                         table.known_max = table.known_max.max(used.unwrap_or(0));
                         Body::Row(row.into())
                     }
@@ -287,7 +287,10 @@ impl Importer {
                 r.end()?;
                 Store::hash_in(&mut self.hash, &mut table.hash, key, value);
                 table.changed = table.changed.max(seqno);
-                table.rows.insert(Key::from(place), Entry::new(Version { seqno, body }));
+                let version = Version { seqno, body };
+                let info = std::sync::Arc::clone(table.info());
+                crate::index::enter(&mut table.indexes, &info.def, place, None, &version);
+                table.rows.insert(Key::from(place), Entry::new(version));
             }
             tag => return Err(codec::Error::Tag { what: "a row of the state", tag: tag.into() }),
         }
@@ -315,6 +318,9 @@ impl Importer {
         store.horizon = head.horizon;
         store.next_table = head.next_table;
         store.catalogue_changed = head.catalogue_changed;
+        // Which rows left which place before is not known here.
+        let indexes = store.tables.values_mut().flat_map(|table| &mut table.indexes);
+        indexes.for_each(|index| index.left = head.seqno);
         Ok(store)
     }
 }

@@ -6,7 +6,7 @@
 //! Not here: collations. Text is ordered by its bytes, as under `utf8mb4_bin`.
 //! The escape of zero bytes is the one of Orderly and of MyRocks' "memcomparable" format.
 
-use crate::value::Value;
+use crate::value::{Decimal, Real, Value};
 use plait_base::codec::{Error, Reader};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -17,6 +17,10 @@ const NULL: u8 = 0;
 const INT: u8 = 1;
 const TEXT: u8 = 2;
 const BYTES: u8 = 3;
+/// An integer above those of `INT`.
+const UINT: u8 = 4;
+const DEC: u8 = 5;
+const DOUBLE: u8 = 6;
 /// Above every tag: ends the keys that begin with a prefix.
 const PAST: u8 = 0xff;
 
@@ -103,6 +107,19 @@ pub fn push(out: &mut Vec<u8>, value: &Value) {
             out.push(INT);
             out.extend_from_slice(&((*n as u64) ^ (1 << 63)).to_be_bytes());
         }
+        Value::UInt(n) => {
+            out.push(UINT);
+            out.extend_from_slice(&n.to_be_bytes());
+        }
+        Value::Dec(n) => {
+            out.push(DEC);
+            out.extend_from_slice(&n.sortable());
+            out.push(n.scale());
+        }
+        Value::Double(n) => {
+            out.push(DOUBLE);
+            out.extend_from_slice(&n.sortable().to_be_bytes());
+        }
         Value::Text(text) => escaped(out, TEXT, text.as_bytes()),
         Value::Bytes(bytes) => escaped(out, BYTES, bytes),
     }
@@ -131,10 +148,46 @@ pub fn decode(key: &[u8]) -> Result<Vec<Value>, Error> {
             ),
             TEXT => Value::Text(String::from_utf8(unescaped(&mut r)?).map_err(|_| Error::Text("a key"))?),
             BYTES => Value::Bytes(unescaped(&mut r)?),
+            UINT => Value::UInt(u64::from_be_bytes(r.raw(8)?.try_into().expect("eight bytes"))),
+            DEC => {
+                let bytes = r.raw(32)?.try_into().expect("32 bytes");
+                let scale = r.u8()?;
+                let bad = Error::Tag { what: "a decimal in a key", tag: scale.into() };
+                Value::Dec(Decimal::sorted(bytes, scale).ok_or(bad)?)
+            }
+            DOUBLE => {
+                let bits = u64::from_be_bytes(r.raw(8)?.try_into().expect("eight bytes"));
+                Value::Double(Real::sorted(bits).ok_or(Error::Tag { what: "a double in a key", tag: bits })?)
+            }
             tag => return Err(Error::Tag { what: "a key's part", tag: tag.into() }),
         });
     }
     Ok(values)
+}
+
+/// How many bytes the first `count` values of a key take; `None` if it has not so many.
+pub fn length(key: &[u8], count: usize) -> Option<usize> {
+    let mut at = 0;
+    for _ in 0..count {
+        at += match *key.get(at)? {
+            NULL => 1,
+            INT | UINT | DOUBLE => 9,
+            DEC => 34,
+            TEXT | BYTES => {
+                let mut end = at + 1;
+                loop {
+                    match (*key.get(end)?, key.get(end + 1)) {
+                        (0, Some(1)) => break end + 2 - at,
+                        (0, Some(_)) => end += 2,
+                        (0, None) => return None,
+                        _ => end += 1,
+                    }
+                }
+            }
+            _ => return None,
+        };
+    }
+    (at <= key.len()).then_some(at)
 }
 
 fn unescaped(r: &mut Reader<'_>) -> Result<Vec<u8>, Error> {
@@ -190,6 +243,9 @@ mod tests {
             Just(Value::Null),
             any::<i64>().prop_map(Value::Int),
             (-3..3_i64).prop_map(Value::Int),
+            (i64::MAX as u64 + 1..).prop_map(Value::UInt),
+            any::<i64>().prop_map(|n| Value::Dec(Decimal::new(n.into(), 3))),
+            proptest::num::f64::NORMAL.prop_map(|n| Value::Double(Real::new(n).expect("it is a number"))),
             "[\\x00ab]{0,4}".prop_map(Value::Text),
             proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(0xff), any::<u8>()], 0..4)
                 .prop_map(Value::Bytes),
@@ -221,6 +277,7 @@ mod tests {
             let within = lo <= key_bytes && key_bytes < past(&lo);
             prop_assert_eq!(within, key.starts_with(&prefix));
             prop_assert!(key_bytes < after(&key_bytes));
+            prop_assert_eq!(length(&[lo.clone(), key_bytes].concat(), prefix.len()), Some(lo.len()));
         }
 
         #[test]

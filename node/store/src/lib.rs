@@ -11,12 +11,16 @@
 //! ordered elsewhere; [`Store::apply`] certifies and applies it on every node; the [`Verdict`] comes back to the
 //! session, which answers.
 
+mod action;
+mod alter;
 mod apply;
 pub mod catalogue;
+mod certify;
 mod collect;
 pub mod error;
 pub mod export;
 mod ids;
+mod index;
 pub mod key;
 pub mod op;
 pub mod request;
@@ -36,14 +40,14 @@ pub use export::{Chunk, Head, Importer, head_seqno};
 pub use ids::Local;
 pub use op::Op;
 pub use request::{
-    Change, Client, Column, ColumnHead, ColumnType, Done, Isolation, Reply, Request, Rows, Step, StepResult,
-    TableDef,
+    Change, Client, Column, ColumnHead, ColumnType, Done, IndexDef, IndexPart, Isolation, Param, Prepared,
+    Reply, Request, Rows, Stamp, Step, StepResult, TableDef,
 };
 pub use session::{Context, Progress, RETRIES_MAX, Session};
 pub use store::Store;
 pub use table::{TableId, TableInfo};
 pub use txn::{Scan, Txn, Walk};
-pub use value::Value;
+pub use value::{Decimal, Real, Value};
 pub use verdict::Verdict;
 
 /// Replicated limits of the store: the same on all nodes, for a verdict may depend on them.

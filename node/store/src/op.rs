@@ -5,14 +5,15 @@
 //! Invariant: any bytes decode to an operation or to an error, on every node to the same one.
 //! Not here: what an operation does (`apply`).
 
-use crate::request::{Column, ColumnType, TableDef};
+use crate::request::{Column, ColumnType, IndexDef, IndexPart, Stamp, TableDef};
 use crate::row;
 use crate::table::TableId;
+use crate::value::Value;
 use plait_base::codec::{Error, Reader, Writer};
 use plait_base::{Bytes, Seqno, Slot};
 
 /// Version of these bytes; the first of them.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Most columns of a table. InnoDB's bound is the same.
 pub const COLUMNS_MAX: usize = 1017;
@@ -25,6 +26,7 @@ pub enum Op {
         name: String,
         if_exists: bool,
     },
+    Alter(Alter),
     /// Asks for the next `count` ids of the class of `slot`, all above `above`.
     Reserve {
         table: TableId,
@@ -32,6 +34,23 @@ pub enum Op {
         above: i64,
         count: u64,
     },
+}
+
+/// Another definition for a table, made from the one of `schema_version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alter {
+    pub table: TableId,
+    pub schema_version: u32,
+    pub def: TableDef,
+    /// Where the cells of each new column come from; `None`: all rows go, as TRUNCATE asks.
+    pub cells: Option<Vec<Source>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// From a column of the table as it was.
+    Column(usize),
+    Value(Value),
 }
 
 /// What a transaction read and wrote. Certified as a whole, applied as a whole or not at all.
@@ -78,6 +97,8 @@ pub struct ReadKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadRange {
     pub table: usize,
+    /// `None`: of the primary key; else the place of a secondary one in the definition.
+    pub index: Option<usize>,
     pub from: Bytes,
     /// Not included; `None`: to the end of the table.
     pub to: Option<Bytes>,
@@ -92,6 +113,19 @@ impl Op {
             Op::WriteSet(set) => set.encode(w.u8(1)),
             Op::Create(def) => table_def(w.u8(2), def),
             Op::Drop { name, if_exists } => drop(w.u8(3).str(name).bool(*if_exists)),
+            Op::Alter(alter) => {
+                w.u8(5).varint(alter.table.0.into()).varint(alter.schema_version.into());
+                table_def(&mut w, &alter.def);
+                w.bool(alter.cells.is_some());
+                let cells = alter.cells.as_deref().unwrap_or_default();
+                w.varint(cells.len() as u64);
+                for cell in cells {
+                    match cell {
+                        Source::Column(at) => drop(w.u8(1).varint(*at as u64)),
+                        Source::Value(value) => row::push(w.u8(2), value),
+                    }
+                }
+            }
             Op::Reserve { table, slot, above, count } => {
                 w.u8(4).varint(table.0.into()).u8(slot.get()).i64(*above).varint(*count);
             }
@@ -116,6 +150,20 @@ impl Op {
                 above: r.i64()?,
                 count: r.varint()?,
             },
+            5 => {
+                let (table, schema_version) = (table_id(&mut r)?, small(&mut r, "a schema version")?);
+                let def = read_table_def(&mut r)?;
+                let some = r.bool()?;
+                let mut cells = Vec::new();
+                for _ in 0..r.count("the columns of an alteration")? {
+                    cells.push(match r.u8()? {
+                        1 => Source::Column(r.varint()? as usize),
+                        2 => Source::Value(row::pull(&mut r)?),
+                        tag => return Err(Error::Tag { what: "a column's source", tag: tag.into() }),
+                    });
+                }
+                Op::Alter(Alter { table, schema_version, def, cells: some.then_some(cells) })
+            }
             tag => return Err(Error::Tag { what: "an operation", tag: tag.into() }),
         };
         r.end()?;
@@ -160,7 +208,8 @@ impl WriteSet {
         }
         w.varint(self.ranges.len() as u64);
         for range in &self.ranges {
-            w.varint(range.table as u64).bytes(&range.from).bool(range.to.is_some());
+            let index = range.index.map_or(0, |at| at as u64 + 1);
+            w.varint(range.table as u64).varint(index).bytes(&range.from).bool(range.to.is_some());
             if let Some(to) = &range.to {
                 w.bytes(to);
             }
@@ -203,9 +252,10 @@ impl WriteSet {
             set.reads.push(ReadKey { table: place(r)?, key: op.slice_ref(r.bytes()?), read_at: when(r)? });
         }
         for _ in 0..r.count("the ranges of a write-set")? {
-            let (table, from) = (place(r)?, op.slice_ref(r.bytes()?));
+            let (table, index) = (place(r)?, (r.varint()? as usize).checked_sub(1));
+            let from = op.slice_ref(r.bytes()?);
             let to = if r.bool()? { Some(op.slice_ref(r.bytes()?)) } else { None };
-            set.ranges.push(ReadRange { table, from, to, read_at: when(r)? });
+            set.ranges.push(ReadRange { table, index, from, to, read_at: when(r)? });
         }
         set.tables = tables;
         Ok(set)
@@ -221,9 +271,14 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
             ColumnType::Int { bits } => w.u8(1).u8(bits),
             ColumnType::Text { chars_max } => w.u8(2).u32(chars_max),
             ColumnType::Bytes { bytes_max } => w.u8(3).u32(bytes_max),
-            ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::DateTime => {
-                unreachable!("a table's definition was checked to have no column of a result's type")
-            }
+            ColumnType::UInt { bits } => w.u8(4).u8(bits),
+            ColumnType::Decimal { digits, scale } => w.u8(5).u8(digits).u8(scale),
+            ColumnType::Double => w.u8(6),
+            ColumnType::Float => w.u8(7),
+            ColumnType::DateTime { digits } => w.u8(8).u8(digits),
+            ColumnType::Timestamp { digits } => w.u8(9).u8(digits),
+            ColumnType::Date => w.u8(10),
+            ColumnType::Time => w.u8(11),
         };
         w.bool(column.nullable).bool(column.default.is_some());
         if let Some(value) = &column.default {
@@ -234,7 +289,18 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
     for at in &def.primary {
         w.varint(*at as u64);
     }
-    w.varint(def.auto_increment.map_or(0, |at| at as u64 + 1)).bool(def.if_not_exists);
+    w.varint(def.auto_increment.map_or(0, |at| at as u64 + 1)).varint(def.indexes.len() as u64);
+    for index in &def.indexes {
+        w.str(&index.name).bool(index.unique).varint(index.parts.len() as u64);
+        for part in &index.parts {
+            w.varint(part.column as u64).varint(part.prefix.into());
+        }
+    }
+    w.varint(def.stamps.len() as u64);
+    for stamp in &def.stamps {
+        w.varint(stamp.column as u64).bool(stamp.default).bool(stamp.on_update);
+    }
+    w.bool(def.if_not_exists);
 }
 
 pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
@@ -254,6 +320,14 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
             1 => ColumnType::Int { bits: r.u8()? },
             2 => ColumnType::Text { chars_max: r.u32()? },
             3 => ColumnType::Bytes { bytes_max: r.u32()? },
+            4 => ColumnType::UInt { bits: r.u8()? },
+            5 => ColumnType::Decimal { digits: r.u8()?, scale: r.u8()? },
+            6 => ColumnType::Double,
+            7 => ColumnType::Float,
+            8 => ColumnType::DateTime { digits: r.u8()? },
+            9 => ColumnType::Timestamp { digits: r.u8()? },
+            10 => ColumnType::Date,
+            11 => ColumnType::Time,
             tag => return Err(Error::Tag { what: "a column's type", tag: tag.into() }),
         };
         let nullable = r.bool()?;
@@ -265,7 +339,21 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         primary.push(r.varint()? as usize);
     }
     let auto_increment = (r.varint()? as usize).checked_sub(1);
-    Ok(TableDef { name, columns, primary, auto_increment, if_not_exists: r.bool()? })
+    let mut indexes = Vec::new();
+    for _ in 0..r.count("secondary keys")? {
+        let (name, unique) = (r.str("a key's name")?.to_owned(), r.bool()?);
+        let mut parts = Vec::new();
+        for _ in 0..r.count("the columns of a key")? {
+            parts.push(IndexPart { column: r.varint()? as usize, prefix: small(r, "a key part's length")? });
+        }
+        indexes.push(IndexDef { name, parts, unique });
+    }
+    let mut stamps = Vec::new();
+    for _ in 0..r.count("stamped columns")? {
+        let (column, default, on_update) = (r.varint()? as usize, r.bool()?, r.bool()?);
+        stamps.push(Stamp { column, default, on_update });
+    }
+    Ok(TableDef { name, columns, primary, auto_increment, indexes, stamps, if_not_exists: r.bool()? })
 }
 
 #[cfg(test)]

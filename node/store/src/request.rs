@@ -41,9 +41,39 @@ pub enum Request {
         text: String,
         multi: bool,
     },
+    /// Looks at one statement and keeps it, to be executed with values for its `?`. The reply names it.
+    Prepare(String),
+    /// Runs a prepared statement.
+    Execute {
+        number: u32,
+        params: Vec<Param>,
+    },
+    /// Forgets a prepared statement; one that isn't there is no error.
+    Close(u32),
     /// A client takes (or takes over) the session: what was open is rolled back, what was set is forgotten. A door
     /// sends it after a login and for MySQL's COM_RESET_CONNECTION; a session without one works too, as nobody's.
     Attach(Client),
+}
+
+/// A value for a `?`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Param {
+    Null,
+    Int(i64),
+    UInt(u64),
+    /// The bits of a floating point number.
+    Double(u64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// What a client is told of a statement that was prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    pub number: u32,
+    pub params: u16,
+    /// Of its rows, as far as they are known before it runs; empty for one that gives none.
+    pub columns: Vec<ColumnHead>,
 }
 
 /// Whom a session belongs to: what `USER()`, `DATABASE()` and `CONNECTION_ID()` answer.
@@ -120,18 +150,39 @@ pub enum Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ColumnType {
     /// A signed integer of this many bits: 8, 16, 24, 32 or 64.
-    Int { bits: u8 },
+    Int {
+        bits: u8,
+    },
     /// Text of at most this many characters.
-    Text { chars_max: u32 },
+    Text {
+        chars_max: u32,
+    },
     /// Bytes, at most this many.
-    Bytes { bytes_max: u32 },
-    /// A decimal number of so many digits, `scale` of them behind the point; written as `Value::Text`. In results
-    /// alone (as of `SUM`): no table has such a column yet.
-    Decimal { digits: u8, scale: u8 },
-    /// A floating point number, written as `Value::Text`. In results alone.
+    Bytes {
+        bytes_max: u32,
+    },
+    /// An integer without a sign of this many bits: 8, 16, 24, 32 or 64.
+    UInt {
+        bits: u8,
+    },
+    /// A decimal number of so many digits, `scale` of them behind the point. In results written as `Value::Text`.
+    Decimal {
+        digits: u8,
+        scale: u8,
+    },
+    /// A floating point number. In results written as `Value::Text`.
     Double,
-    /// A date and a time of day, written as `Value::Text`. In results alone.
-    DateTime,
+    /// One of 32 bits.
+    Float,
+    /// A moment, as a text with all its digits; so many of them behind the point of the seconds.
+    DateTime {
+        digits: u8,
+    },
+    Timestamp {
+        digits: u8,
+    },
+    Date,
+    Time,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +195,7 @@ pub struct Column {
 }
 
 /// A table as its creator wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct TableDef {
     pub name: String,
     pub columns: Vec<Column>,
@@ -152,7 +203,40 @@ pub struct TableDef {
     pub primary: Vec<usize>,
     /// The column that is filled with ids of this node's class when it is inserted as `NULL`.
     pub auto_increment: Option<usize>,
+    /// The keys beside the primary one.
+    pub indexes: Vec<IndexDef>,
+    /// Columns that are given the time of the statement.
+    pub stamps: Vec<Stamp>,
     pub if_not_exists: bool,
+}
+
+/// A column that holds when its row was made or changed, as the statement says that did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub column: usize,
+    /// `DEFAULT CURRENT_TIMESTAMP`.
+    pub default: bool,
+    /// `ON UPDATE CURRENT_TIMESTAMP`.
+    pub on_update: bool,
+}
+
+/// A secondary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexDef {
+    pub name: String,
+    /// In key order.
+    pub parts: Vec<IndexPart>,
+    /// No two rows may have the same values in it; rows with a NULL in it are free.
+    pub unique: bool,
+}
+
+/// A column of a secondary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexPart {
+    /// Place in the table's columns.
+    pub column: usize,
+    /// Only so many characters (or bytes) of a text stand in the key; 0: all of it.
+    pub prefix: u32,
 }
 
 /// Rows with the names of their columns.
@@ -199,10 +283,19 @@ pub struct Reply {
     pub autocommit: bool,
     /// How many warnings the last statement left for `SHOW WARNINGS`.
     pub warnings: u16,
+    /// In answer to [`Request::Prepare`].
+    pub prepared: Option<Prepared>,
 }
 
 impl Default for Reply {
     fn default() -> Reply {
-        Reply { results: Vec::new(), seqno: None, in_transaction: false, autocommit: true, warnings: 0 }
+        Reply {
+            results: Vec::new(),
+            seqno: None,
+            in_transaction: false,
+            autocommit: true,
+            warnings: 0,
+            prepared: None,
+        }
     }
 }

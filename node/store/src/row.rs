@@ -6,13 +6,17 @@
 
 use crate::error::Error;
 use crate::request::{Column, ColumnType, TableDef};
-use crate::value::Value;
+use crate::sql::{Moment, SCALE_MAX, is_moment};
+use crate::value::{Decimal, Real, Value};
 use plait_base::codec::{self, Reader, Writer};
 
 const NULL: u8 = 0;
 const INT: u8 = 1;
 const TEXT: u8 = 2;
 const BYTES: u8 = 3;
+const UINT: u8 = 4;
+const DEC: u8 = 5;
+const DOUBLE: u8 = 6;
 
 pub fn encode(values: &[Value]) -> Vec<u8> {
     let mut w = Writer::with_capacity(values.len() * 12);
@@ -25,6 +29,9 @@ pub fn push(w: &mut Writer, value: &Value) {
     match value {
         Value::Null => w.u8(NULL),
         Value::Int(n) => w.u8(INT).varint(((n << 1) ^ (n >> 63)) as u64),
+        Value::UInt(n) => w.u8(UINT).u64(*n),
+        Value::Dec(n) => w.u8(DEC).u8(n.scale()).raw(&n.units().to_le_bytes()),
+        Value::Double(n) => w.u8(DOUBLE).u64(n.get().to_bits()),
         Value::Text(text) => w.u8(TEXT).str(text),
         Value::Bytes(bytes) => w.u8(BYTES).bytes(bytes),
     };
@@ -40,6 +47,20 @@ pub fn pull(r: &mut Reader<'_>) -> Result<Value, codec::Error> {
         }
         TEXT => Value::Text(r.str("a text cell")?.to_owned()),
         BYTES => Value::Bytes(r.bytes()?.to_vec()),
+        UINT => Value::UInt(r.u64()?),
+        DEC => {
+            let scale = r.u8()?;
+            let units = i128::from_le_bytes(r.raw(16)?.try_into().expect("sixteen bytes"));
+            if scale > SCALE_MAX {
+                return Err(codec::Error::Tag { what: "the scale of a decimal", tag: scale.into() });
+            }
+            Value::Dec(Decimal::new(units, scale))
+        }
+        DOUBLE => {
+            let bits = r.u64()?;
+            let real = Real::new(f64::from_bits(bits));
+            Value::Double(real.ok_or(codec::Error::Tag { what: "a double", tag: bits })?)
+        }
         tag => return Err(codec::Error::Tag { what: "a cell", tag: tag.into() }),
     })
 }
@@ -50,6 +71,8 @@ fn skip<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], codec::Error> {
     match r.u8()? {
         NULL => {}
         INT => drop(r.varint()?),
+        UINT | DOUBLE => drop(r.raw(8)?),
+        DEC => drop(r.raw(17)?),
         TEXT => drop(r.str("a text cell")?),
         BYTES => drop(r.bytes()?),
         tag => return Err(codec::Error::Tag { what: "a cell", tag: tag.into() }),
@@ -165,7 +188,35 @@ pub fn fits(column: &Column, value: &Value) -> Result<(), Error> {
                 Err(Error::OutOfRange { column: column.name.clone() })
             }
         }
-        (ColumnType::Int { .. }, _) => bad("integer"),
+        (ColumnType::UInt { bits }, Value::Int(n)) => {
+            let fits = u64::try_from(*n).is_ok_and(|n| bits >= 64 || n >> bits == 0);
+            if fits { Ok(()) } else { Err(Error::OutOfRange { column: column.name.clone() }) }
+        }
+        (ColumnType::UInt { bits: 64 }, Value::UInt(_)) => Ok(()),
+        (ColumnType::UInt { .. }, Value::UInt(_)) => Err(Error::OutOfRange { column: column.name.clone() }),
+        (ColumnType::Decimal { digits, scale }, Value::Dec(n)) if n.scale() == scale => {
+            let most = 10_i128.checked_pow(digits.into()).unwrap_or(i128::MAX);
+            if n.units().abs() < most {
+                Ok(())
+            } else {
+                Err(Error::OutOfRange { column: column.name.clone() })
+            }
+        }
+        (ColumnType::Decimal { .. }, _) => bad("decimal"),
+        (ColumnType::Double | ColumnType::Float, Value::Double(_)) => Ok(()),
+        (ColumnType::Double | ColumnType::Float, _) => bad("double"),
+        (kind, Value::Text(text)) if is_moment(kind) => {
+            // In any other form it would not stand in an index where it belongs.
+            match Moment::parse(text).and_then(|moment| moment.kept(kind)) {
+                Some(kept) if kept == *text => Ok(()),
+                _ => bad("datetime"),
+            }
+        }
+        (
+            ColumnType::Date | ColumnType::Time | ColumnType::DateTime { .. } | ColumnType::Timestamp { .. },
+            _,
+        ) => bad("datetime"),
+        (ColumnType::Int { .. } | ColumnType::UInt { .. }, _) => bad("integer"),
         (ColumnType::Text { chars_max }, Value::Text(text)) => {
             // Counting characters is dear; a text with no more bytes than that has no more characters either.
             if text.len() <= chars_max as usize || text.chars().count() <= chars_max as usize {
@@ -183,7 +234,6 @@ pub fn fits(column: &Column, value: &Value) -> Result<(), Error> {
             }
         }
         (ColumnType::Bytes { .. }, _) => bad("binary"),
-        (ColumnType::Decimal { .. } | ColumnType::Double | ColumnType::DateTime, _) => bad("stored"),
     }
 }
 
@@ -196,6 +246,9 @@ mod tests {
         prop_oneof![
             Just(Value::Null),
             any::<i64>().prop_map(Value::Int),
+            (i64::MAX as u64 + 1..).prop_map(Value::UInt),
+            any::<i64>().prop_map(|n| Value::Dec(Decimal::new(n.into(), 3))),
+            proptest::num::f64::NORMAL.prop_map(|n| Value::Double(Real::new(n).expect("it is a number"))),
             ".{0,20}".prop_map(Value::Text),
             any::<Vec<u8>>().prop_map(Value::Bytes),
         ]

@@ -6,19 +6,19 @@
 //! it until that position is stable. A write of a transaction is visible to nobody before its operation is applied.
 //! Not here: leases, proposals, time-outs (replica); SQL text (`sql`).
 
+pub(crate) use crate::action::{Action, Drops, Env, Savepoint, Turn, Work};
 use crate::catalogue;
 use crate::error::Error;
 use crate::ids::Local;
 use crate::op::Op;
-use crate::request::{Client, Done, Isolation, Reply, Request, StepResult, TableDef};
+use crate::request::{Done, Isolation, Reply, Request, StepResult};
 use crate::sql;
 use crate::steps::Steps;
 use crate::store::Store;
-use crate::table::{TableId, TableInfo};
+use crate::table::TableId;
 use crate::txn::Txn;
 use crate::verdict::Verdict;
 use plait_base::{Bytes, Mono, Now, Seqno, Slot};
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How often a statement that is a transaction of its own is tried again after a conflict.
@@ -72,100 +72,6 @@ enum Plan {
     Sql(sql::Script),
 }
 
-/// One thing that a request asks for.
-pub(crate) enum Action {
-    /// Opens a transaction; `None`: at the session's isolation. An open one is committed first, as in MySQL.
-    Begin(Option<Isolation>),
-    Commit,
-    Rollback,
-    /// Reads and writes: in the open transaction, else as a transaction of its own.
-    Work(Work),
-    /// As above, but always a transaction of its own, never tried again.
-    Whole(Isolation, Work),
-    /// Each commits the open transaction first, as in MySQL.
-    Create(TableDef),
-    Drop(Drops),
-    /// Another client takes over: what was open is rolled back, what was set is forgotten.
-    Attach(Client),
-    /// Known without reading anything.
-    Answer(StepResult),
-}
-
-/// Tables to be dropped, one operation each, in order.
-pub(crate) struct Drops {
-    names: VecDeque<String>,
-    if_exists: bool,
-    /// Those that were not there.
-    missing: Vec<String>,
-}
-
-impl Drops {
-    pub fn new(names: impl IntoIterator<Item = String>, if_exists: bool) -> Drops {
-        Drops { names: names.into_iter().collect(), if_exists, missing: Vec::new() }
-    }
-}
-
-/// Something resumable that reads and writes through a transaction.
-pub(crate) enum Work {
-    Steps(Steps),
-    Sql(Box<sql::Statement>),
-}
-
-/// What work came back with.
-pub(crate) enum Turn {
-    Yield,
-    /// Ids of this table must be reserved; then it is run again and goes on.
-    Ids(TableId),
-    /// Its results were pushed, or it failed. Its writes are then taken back by the session.
-    Done(Result<(), Error>),
-}
-
-/// All that work may touch.
-pub(crate) struct Env<'a> {
-    pub txn: &'a mut Txn,
-    pub store: &'a Store,
-    pub local: &'a mut Local,
-    pub ctx: &'a Context<'a>,
-    /// What is left of this slice; about one row a unit.
-    pub budget: &'a mut u32,
-    pub vars: &'a mut sql::Vars,
-    pub results: &'a mut Vec<StepResult>,
-    /// The table of which [`Env::next_id`] had no id.
-    pub wants_ids: Option<TableId>,
-}
-
-impl Env<'_> {
-    /// Begins a statement: takes a snapshot where the isolation level asks for one. Before any read.
-    pub fn statement(&mut self) -> Result<(), Error> {
-        self.txn.statement(self.store, &self.ctx.may_read)
-    }
-
-    /// An id for a new row; `None`: come back with `Turn::Ids` of this table.
-    pub fn next_id(&mut self, info: &TableInfo) -> Option<i64> {
-        let id = self.local.next_id(self.store, info.id);
-        if id.is_none() {
-            self.wants_ids = Some(info.id);
-        }
-        id
-    }
-}
-
-impl Work {
-    fn run(&mut self, env: &mut Env<'_>) -> Turn {
-        match self {
-            Work::Steps(steps) => steps.run(env),
-            Work::Sql(statement) => statement.run(env),
-        }
-    }
-
-    fn restart(&mut self) {
-        match self {
-            Work::Steps(steps) => steps.restart(),
-            Work::Sql(statement) => statement.restart(),
-        }
-    }
-}
-
 enum Doing {
     /// The next action is to be fetched.
     Next,
@@ -177,6 +83,11 @@ enum Doing {
     },
     /// Waits for the verdict of a table's creation.
     Create,
+    /// Waits for the verdict of a change of a table's definition; begins it again if somebody was faster.
+    Alter {
+        alter: Box<sql::Alter>,
+        tries_left: u32,
+    },
     /// Waits for the verdict of the first one's removal.
     Drop(Drops),
 }
@@ -233,6 +144,19 @@ impl Session {
             Request::CreateTable(def) => Action::Create(def),
             Request::DropTable { name, if_exists } => Action::Drop(Drops::new([name], if_exists)),
             Request::Attach(client) => Action::Attach(client),
+            Request::Close(number) => {
+                self.vars.forms.close(number);
+                self.job = Some(Job::new(Plan::One(None)));
+                return Ok(());
+            }
+            Request::Prepare(text) => {
+                self.job = Some(Job::new(Plan::Sql(sql::Script::prepare(text))));
+                return Ok(());
+            }
+            Request::Execute { number, params } => {
+                self.job = Some(Job::new(Plan::Sql(sql::Script::execute(number, params))));
+                return Ok(());
+            }
             Request::Sql { text, multi } => {
                 let script = sql::Script::new(text, multi);
                 self.job = Some(Job::new(Plan::Sql(script)));
@@ -313,7 +237,7 @@ impl Session {
     ) -> Move {
         match std::mem::replace(&mut job.doing, Doing::Next) {
             Doing::Next => match job.next(&mut self.vars, ctx) {
-                Some(Ok(action)) => self.act(job, action, store),
+                Some(Ok(action)) => self.act(job, action, store, ctx),
                 Some(Err(error)) => Move::Fail(error),
                 None => Move::Out(Progress::Reply {
                     depends_on: job.depends_on,
@@ -323,6 +247,7 @@ impl Session {
                         in_transaction: self.txn.is_some(),
                         autocommit: self.vars.autocommit,
                         warnings: self.vars.warnings(),
+                        prepared: self.vars.prepared.take(),
                     }),
                     hangup: false,
                 }),
@@ -332,12 +257,25 @@ impl Session {
                 if let Err(error) = job.ruled(store) {
                     return Move::Fail(txn.named(error));
                 }
-                self.committed(job, store, then)
+                self.committed(job, store, ctx, then)
             }
             Doing::Create => match job.ruled(store) {
                 Ok(()) => {
                     job.results.push(StepResult::Done(Done::default()));
                     Move::On
+                }
+                Err(error) => Move::Fail(error),
+            },
+            Doing::Alter { alter, tries_left } => match job.ruled(store) {
+                Ok(()) => {
+                    job.results.push(StepResult::Done(Done::default()));
+                    Move::On
+                }
+                Err(Error::SchemaChanged { .. }) if tries_left > 0 => {
+                    self.alter(job, store, ctx, alter, tries_left - 1)
+                }
+                Err(Error::SchemaChanged { .. }) => {
+                    Move::Fail(Error::SchemaChanged { table: alter.table.name.clone() })
                 }
                 Err(error) => Move::Fail(error),
             },
@@ -353,18 +291,18 @@ impl Session {
         }
     }
 
-    fn act(&mut self, job: &mut Job, action: Action, store: &Store) -> Move {
+    fn act(&mut self, job: &mut Job, action: Action, store: &Store, ctx: &Context<'_>) -> Move {
         match action {
             Action::Begin(isolation) => {
                 if self.txn.is_some() {
-                    return self.commit(job, store, Some(Action::Begin(isolation)));
+                    return self.commit(job, store, ctx, Some(Action::Begin(isolation)));
                 }
                 let isolation = isolation.unwrap_or_else(|| self.vars.take_isolation());
                 self.txn = Some(Txn::new(isolation));
                 job.results.push(StepResult::Done(Done::default()));
                 Move::On
             }
-            Action::Commit => self.commit(job, store, None),
+            Action::Commit => self.commit(job, store, ctx, None),
             Action::Rollback => {
                 self.txn = None;
                 job.results.push(StepResult::Done(Done::default()));
@@ -387,6 +325,11 @@ impl Session {
                 job.doing = Doing::Work(Working::new(work, own, RETRIES_MAX, job.results.len()));
                 Move::On
             }
+            Action::Aside(work) => {
+                let own = Some(Txn::new(Isolation::ReadCommitted));
+                job.doing = Doing::Work(Working::new(work, own, RETRIES_MAX, job.results.len()));
+                Move::On
+            }
             Action::Whole(isolation, work) => {
                 if self.txn.is_some() {
                     return Move::Fail(Error::Misuse {
@@ -399,7 +342,7 @@ impl Session {
             }
             Action::Create(def) => {
                 if self.txn.is_some() {
-                    return self.commit(job, store, Some(Action::Create(def)));
+                    return self.commit(job, store, ctx, Some(Action::Create(def)));
                 }
                 if let Err(error) = catalogue::normal(&def) {
                     return Move::Fail(error);
@@ -407,9 +350,35 @@ impl Session {
                 job.doing = Doing::Create;
                 Move::Out(Progress::Order(Op::Create(def).encode()))
             }
+            Action::Savepoint(what) => {
+                if self.txn.is_none() && !self.vars.autocommit {
+                    self.txn = Some(Txn::new(self.vars.take_isolation()));
+                }
+                let done = match (&mut self.txn, what) {
+                    (Some(txn), Savepoint::Set(name)) => txn.savepoint(name),
+                    (Some(txn), Savepoint::Back(name)) => txn.back_to(&name),
+                    (Some(txn), Savepoint::Release(name)) => txn.release(&name),
+                    // Outside of a transaction a place ends with the statement that made it.
+                    (None, Savepoint::Set(_)) => Ok(()),
+                    (None, Savepoint::Back(name) | Savepoint::Release(name)) => Err(Txn::no_savepoint(&name)),
+                };
+                match done {
+                    Ok(()) => {
+                        job.results.push(StepResult::Done(Done::default()));
+                        Move::On
+                    }
+                    Err(error) => Move::Fail(error),
+                }
+            }
+            Action::Alter(alter) => {
+                if self.txn.is_some() {
+                    return self.commit(job, store, ctx, Some(Action::Alter(alter)));
+                }
+                self.alter(job, store, ctx, alter, RETRIES_MAX)
+            }
             Action::Drop(drops) => {
                 if self.txn.is_some() {
-                    return self.commit(job, store, Some(Action::Drop(drops)));
+                    return self.commit(job, store, ctx, Some(Action::Drop(drops)));
                 }
                 self.drop_next(job, drops)
             }
@@ -424,6 +393,34 @@ impl Session {
             Action::Answer(result) => {
                 job.results.push(result);
                 Move::On
+            }
+        }
+    }
+
+    /// Works out what a table's definition is to be, and orders that.
+    fn alter(
+        &mut self,
+        job: &mut Job,
+        store: &Store,
+        ctx: &Context<'_>,
+        alter: Box<sql::Alter>,
+        tries_left: u32,
+    ) -> Move {
+        let mut txn = Txn::new(Isolation::ReadCommitted);
+        let planned = txn.statement(store, &ctx.may_read).and_then(|()| {
+            let info = txn.table(store, self.vars.table(&alter.table)?)?;
+            alter.op(&info, &self.vars, ctx)
+        });
+        job.rest_on(txn.depends_on());
+        match planned {
+            Err(error) => Move::Fail(error),
+            Ok(None) => {
+                job.results.push(StepResult::Done(Done::default()));
+                Move::On
+            }
+            Ok(Some(op)) => {
+                job.doing = Doing::Alter { alter, tries_left };
+                Move::Out(Progress::Order(op.encode()))
             }
         }
     }
@@ -448,9 +445,9 @@ impl Session {
     }
 
     /// Goes on after a commit: with what had to wait for it, or, if it was asked for by itself, with its result.
-    fn committed(&mut self, job: &mut Job, store: &Store, then: Option<Action>) -> Move {
+    fn committed(&mut self, job: &mut Job, store: &Store, ctx: &Context<'_>, then: Option<Action>) -> Move {
         match then {
-            Some(action) => self.act(job, action, store),
+            Some(action) => self.act(job, action, store, ctx),
             None => {
                 job.results.push(StepResult::Done(Done::default()));
                 Move::On
@@ -459,8 +456,8 @@ impl Session {
     }
 
     /// Ends the open transaction, if there is one, and goes on with `then`.
-    fn commit(&mut self, job: &mut Job, store: &Store, then: Option<Action>) -> Move {
-        let Some(txn) = self.txn.take() else { return self.committed(job, store, then) };
+    fn commit(&mut self, job: &mut Job, store: &Store, ctx: &Context<'_>, then: Option<Action>) -> Move {
+        let Some(txn) = self.txn.take() else { return self.committed(job, store, ctx, then) };
         job.rest_on(txn.depends_on());
         match txn.encode(store) {
             Some(op) => {
@@ -470,7 +467,7 @@ impl Session {
                 job.doing = Doing::Commit { txn: Box::new(txn), then };
                 Move::Out(Progress::Order(op))
             }
-            None => self.committed(job, store, then),
+            None => self.committed(job, store, ctx, then),
         }
     }
 
@@ -500,7 +497,7 @@ impl Session {
                     job.rest_on(store.applied());
                     let named = match (error, store.tables.get(&table)) {
                         (Error::SchemaChanged { .. }, Some(table)) => {
-                            Error::SchemaChanged { table: table.info.name().to_owned() }
+                            Error::SchemaChanged { table: table.info().name().to_owned() }
                         }
                         (error, _) => error,
                     };
@@ -636,7 +633,7 @@ impl Job {
         match &self.doing {
             Doing::Next => false,
             Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit),
-            Doing::Commit { .. } | Doing::Create | Doing::Drop(_) => true,
+            Doing::Commit { .. } | Doing::Create | Doing::Alter { .. } | Doing::Drop(_) => true,
         }
     }
 

@@ -133,13 +133,17 @@ impl Store {
     /// The table of this name as a snapshot at `at` sees it.
     pub fn table(&self, name: &str, at: Seqno) -> Option<&Arc<TableInfo>> {
         let ids = self.names.get(name)?;
-        ids.iter().rev().map(|id| &self.tables[id]).find(|table| table.exists_at(at)).map(|table| &table.info)
+        ids.iter().rev().map(|id| &self.tables[id]).filter(|table| table.exists_at(at)).find_map(|table| {
+            let info = &table.head_at(at)?.info;
+            (info.name() == name).then_some(info)
+        })
     }
 
     /// All tables as a snapshot at `at` sees them, by name.
     pub fn tables(&self, at: Seqno) -> Vec<Arc<TableInfo>> {
-        let mut tables: Vec<_> =
-            self.tables.values().filter(|t| t.exists_at(at)).map(|t| Arc::clone(&t.info)).collect();
+        let mut tables: Vec<_> = (self.tables.values().filter(|table| table.exists_at(at)))
+            .filter_map(|table| table.head_at(at).map(|head| Arc::clone(&head.info)))
+            .collect();
         tables.sort_by(|a, b| a.name().cmp(b.name()));
         tables
     }
@@ -155,12 +159,30 @@ impl Store {
     }
 
     pub(crate) fn add_table(&mut self, table: Table) {
-        let (id, name) = (table.info.id, table.info.name().to_owned());
+        let id = table.info().id;
+        let names = table.names.clone();
+        self.tables.insert(id, table);
+        names.into_iter().for_each(|name| self.name(id, name));
+    }
+
+    /// Lets a table be found by a name.
+    pub(crate) fn name(&mut self, id: TableId, name: String) {
         match self.names.get_mut(&name) {
+            Some(ids) if ids.contains(&id) => {}
             Some(ids) => ids.push(id),
             None => drop(self.names.insert(name, vec![id])),
         }
-        self.tables.insert(id, table);
+    }
+
+    /// Forgets the names of a table that is no more.
+    pub(crate) fn forget_names(&mut self, table: &Table) {
+        for name in &table.names {
+            let ids = self.names.get_mut(name).expect("a table is found by its names");
+            ids.retain(|other| *other != table.info().id);
+            if ids.is_empty() {
+                self.names.remove(name);
+            }
+        }
     }
 
     /// Takes a pair into the hash of the state and of its table.

@@ -6,6 +6,7 @@
 //! or, being a tombstone, until it is purged and forgotten.
 //! Not here: who may see what (`txn`), who loses (`apply`).
 
+use crate::index::Index;
 use crate::key::{self, Key};
 use crate::request::{ColumnHead, TableDef};
 use crate::value::Value;
@@ -106,17 +107,17 @@ impl Entry {
         self.older.iter().rev().find(|version| version.seqno <= at)
     }
 
-    /// Drops the versions that no snapshot at or above `oldest` sees.
-    pub fn prune(&mut self, oldest: Seqno) {
+    /// Takes out the versions that no snapshot at or above `oldest` sees.
+    pub fn prune(&mut self, oldest: Seqno) -> Vec<Version> {
         let keep_from = if self.newest.seqno <= oldest {
             self.older.len()
         } else {
             self.older.iter().rposition(|version| version.seqno <= oldest).unwrap_or(0)
         };
-        self.older.drain(..keep_from);
-        if self.older.is_empty() {
-            self.older.shrink_to_fit();
+        if keep_from == self.older.len() {
+            return std::mem::take(&mut self.older);
         }
+        self.older.drain(..keep_from).collect()
     }
 }
 
@@ -134,19 +135,30 @@ impl Marks {
     }
 }
 
+/// A table's definition and id marks, from one position on.
+#[derive(Debug, Clone)]
+pub(crate) struct TableHead {
+    pub seqno: Seqno,
+    pub info: Arc<TableInfo>,
+    pub marks: Marks,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    pub info: Arc<TableInfo>,
+    /// The definition and the id marks, each with the seqno that set it; the last one counts.
+    pub heads: Vec<TableHead>,
     /// When it was dropped; its rows stay until no snapshot and no checkpoint needs them.
     pub dropped: Option<Seqno>,
-    /// The id marks, with the seqno that set each; the last one counts.
-    pub marks: Vec<(Seqno, Marks)>,
     /// The highest id among the rows that were applied here since this node started, and those it started from.
     /// Says where a fresh id should begin, to please the eye; that ids are not used twice rests on the marks.
     pub known_max: i64,
     /// When anything of it last changed.
     pub changed: Seqno,
     pub rows: BTreeMap<Key, Entry>,
+    /// One for each secondary key of the definition, in its order.
+    pub indexes: Vec<Index>,
+    /// The names under which it is found, the former ones too.
+    pub names: Vec<String>,
     /// Rows that are not deleted.
     pub live: u64,
     /// Key bytes of the tombstones that are remembered.
@@ -159,9 +171,10 @@ impl Table {
     pub fn new(info: TableInfo, marks: (Seqno, Marks)) -> Table {
         Table {
             changed: marks.0,
-            info: Arc::new(info),
+            indexes: info.def.indexes.iter().map(|_| Index::default()).collect(),
+            names: vec![info.name().to_owned()],
+            heads: vec![TableHead { seqno: marks.0, info: Arc::new(info), marks: marks.1 }],
             dropped: None,
-            marks: vec![marks],
             known_max: 0,
             rows: BTreeMap::new(),
             live: 0,
@@ -170,16 +183,34 @@ impl Table {
         }
     }
 
-    pub fn marks(&self) -> Marks {
-        self.marks.last().expect("a table has marks from its creation on").1
+    pub fn head(&self) -> &TableHead {
+        self.heads.last().expect("a table has a head from its creation on")
     }
 
-    /// The marks as they were at `at`, with their seqno.
-    pub fn marks_at(&self, at: Seqno) -> Option<(Seqno, Marks)> {
-        self.marks.iter().rev().find(|(seqno, _)| *seqno <= at).copied()
+    /// The definition as it is now.
+    pub fn info(&self) -> &Arc<TableInfo> {
+        &self.head().info
+    }
+
+    pub fn marks(&self) -> Marks {
+        self.head().marks
+    }
+
+    /// Definition and marks as they were at `at`.
+    pub fn head_at(&self, at: Seqno) -> Option<&TableHead> {
+        self.heads.iter().rev().find(|head| head.seqno <= at)
+    }
+
+    /// Puts another definition or other marks in place, from `seqno` on.
+    pub fn set_head(&mut self, head: TableHead) {
+        self.changed = head.seqno;
+        match self.heads.last_mut() {
+            Some(last) if last.seqno == head.seqno => *last = head,
+            _ => self.heads.push(head),
+        }
     }
 
     pub fn exists_at(&self, at: Seqno) -> bool {
-        self.info.created <= at && self.dropped.is_none_or(|dropped| dropped > at)
+        self.info().created <= at && self.dropped.is_none_or(|dropped| dropped > at)
     }
 }

@@ -7,6 +7,7 @@
 //! Not here: when a transaction begins, ends, or is tried again (`session`); what a statement means (`steps`,
 //! `sql`).
 
+use crate::apply::{PRIMARY, duplicate};
 use crate::error::Error;
 use crate::key;
 use crate::op::{Op, ReadKey, ReadRange, RowChange, RowOp, WriteSet};
@@ -17,12 +18,15 @@ use crate::table::{Entry, TableId, TableInfo};
 use crate::value::Value;
 use crate::zoo::{self, Bug};
 use plait_base::{Bytes, Seqno};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Read keys of one table that are certified one by one; beyond it the span that they lie in is certified.
 const READ_KEYS_MAX: usize = 10_000;
+/// Savepoints of one transaction.
+const SAVEPOINTS_MAX: usize = 1_000;
 
+mod places;
 mod scan;
 
 pub use scan::{Scan, Visitor, Walk};
@@ -35,6 +39,10 @@ pub struct Txn {
     tables: BTreeMap<TableId, Part>,
     /// What the statement under way replaced, to be put back if it fails: the newest last.
     undo: Vec<(TableId, Vec<u8>, Before)>,
+    /// How long `undo` was at the last mark.
+    mark: usize,
+    /// Places to go back to: name, length of `undo`, bytes.
+    savepoints: Vec<(String, usize, u64)>,
     /// Bytes of keys and rows in the overlay, about; and at the last mark.
     bytes: u64,
     bytes_at_mark: u64,
@@ -57,6 +65,8 @@ pub(crate) struct Found {
 struct Part {
     info: Arc<TableInfo>,
     writes: BTreeMap<Vec<u8>, Write>,
+    /// Where the rows written stand in each secondary key: their entries there.
+    places: Vec<BTreeSet<Vec<u8>>>,
     reads: BTreeMap<Vec<u8>, Seqno>,
     ranges: Vec<Range>,
 }
@@ -72,6 +82,7 @@ struct Write {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Range {
+    index: Option<usize>,
     from: Vec<u8>,
     to: Option<Vec<u8>>,
     read_at: Seqno,
@@ -86,6 +97,8 @@ impl Txn {
             undo: Vec::new(),
             bytes: 0,
             bytes_at_mark: 0,
+            mark: 0,
+            savepoints: Vec::new(),
             depends_on: Seqno::ZERO,
         }
     }
@@ -128,20 +141,71 @@ impl Txn {
 
     /// From here on [`undo`](Txn::undo) takes writes back.
     pub fn mark(&mut self) {
-        self.undo.clear();
+        if self.savepoints.is_empty() {
+            self.undo.clear();
+        }
+        self.mark = self.undo.len();
         self.bytes_at_mark = self.bytes;
     }
 
     /// Takes back all writes since the mark. What was read stays read.
     pub fn undo(&mut self) {
-        while let Some((table, key, before)) = self.undo.pop() {
-            let part = self.tables.get_mut(&table).expect("a write belongs to a table that was looked up");
-            match before {
-                Some(now) => part.writes.get_mut(&key).expect("it was written before").now = now,
-                None => drop(part.writes.remove(&key)),
-            }
+        self.undo_to(self.mark, self.bytes_at_mark);
+    }
+
+    /// From here on [`back_to`](Txn::back_to) this name takes writes back. Another of that name is forgotten.
+    pub fn savepoint(&mut self, name: String) -> Result<(), Error> {
+        self.savepoints.retain(|(other, ..)| *other != name);
+        if self.savepoints.len() == SAVEPOINTS_MAX {
+            let (got, max) = (SAVEPOINTS_MAX as u64 + 1, SAVEPOINTS_MAX as u64);
+            return Err(Error::TooLarge { what: "the number of savepoints", got, max });
         }
-        self.bytes = self.bytes_at_mark;
+        // What came before the first one is never taken back to one.
+        if self.savepoints.is_empty() {
+            self.undo.clear();
+        }
+        self.savepoints.push((name, self.undo.len(), self.bytes));
+        Ok(())
+    }
+
+    /// Takes back all writes since a savepoint, which stays; later ones are forgotten.
+    pub fn back_to(&mut self, name: &str) -> Result<(), Error> {
+        let at = self.savepoints.iter().position(|(other, ..)| other == name);
+        let at = at.ok_or_else(|| Txn::no_savepoint(name))?;
+        self.savepoints.truncate(at + 1);
+        let (_, length, bytes) = self.savepoints[at];
+        self.undo_to(length, bytes);
+        Ok(())
+    }
+
+    /// Forgets a savepoint and those after it; what was written stays.
+    pub fn release(&mut self, name: &str) -> Result<(), Error> {
+        let at = self.savepoints.iter().position(|(other, ..)| other == name);
+        self.savepoints.truncate(at.ok_or_else(|| Txn::no_savepoint(name))?);
+        Ok(())
+    }
+
+    pub(crate) fn no_savepoint(name: &str) -> Error {
+        Error::Sql { code: 1305, state: "42000", message: format!("SAVEPOINT {name} does not exist") }
+    }
+
+    fn undo_to(&mut self, length: usize, bytes: u64) {
+        while self.undo.len() > length {
+            let Some((table, key, before)) = self.undo.pop() else { break };
+            let part = self.tables.get_mut(&table).expect("a write belongs to a table that was looked up");
+            let undone = match before {
+                Some(now) => {
+                    let write = part.writes.get_mut(&key).expect("it was written before");
+                    let undone = std::mem::replace(&mut write.now, now);
+                    let now = write.now.clone();
+                    part.moved(&key, undone.as_deref(), now.as_deref());
+                    continue;
+                }
+                None => part.writes.remove(&key).and_then(|write| write.now),
+            };
+            part.moved(&key, undone.as_deref(), None);
+        }
+        self.bytes = bytes;
     }
 
     fn at(&self) -> Seqno {
@@ -163,7 +227,10 @@ impl Txn {
                 None => Error::NoTable { table: name.to_owned() },
             });
         };
-        if store.tables.get(&info.id).is_none_or(|table| table.dropped.is_some()) {
+        // Dropped or altered since: who goes on with it can't commit.
+        let now = store.tables.get(&info.id).filter(|table| table.dropped.is_none());
+        let now = now.and_then(|table| table.head_at(store.applied()));
+        if now.is_none_or(|head| head.info.schema_version != info.schema_version) {
             self.rest_on(store.catalogue_changed());
             return Err(Error::SchemaChanged { table: name.to_owned() });
         }
@@ -183,6 +250,7 @@ impl Txn {
         self.tables.entry(info.id).or_insert_with(|| Part {
             info: Arc::clone(info),
             writes: BTreeMap::new(),
+            places: info.def.indexes.iter().map(|_| BTreeSet::new()).collect(),
             reads: BTreeMap::new(),
             ranges: Vec::new(),
         })
@@ -286,8 +354,11 @@ impl Txn {
         let part = self.part(info);
         let before = if found.own {
             let write = part.writes.get_mut(&key).expect("it was found in the overlay");
-            Some(std::mem::replace(&mut write.now, now))
+            let before = std::mem::replace(&mut write.now, now.clone());
+            part.moved(&key, before.as_deref(), now.as_deref());
+            Some(before)
         } else {
+            part.moved(&key, None, now.as_deref());
             // A key that was read in an earlier snapshot must be as it was then.
             let read_at = part.reads.get(&key).map_or(at, |read_at| at.min(*read_at));
             part.writes.insert(key.clone(), Write { read_at, base: found.row, now });
@@ -308,15 +379,16 @@ impl Txn {
         row::check(&info.def, values)?;
         let found = self.find(store, info, &key)?;
         if found.row.is_some() {
-            return Err(self.duplicate(info, &key));
+            return Err(self.duplicate(info, PRIMARY, &key, &key));
         }
+        self.unique(store, info, &[&key], values)?;
         self.set(store, info, key, found, Some(row::encode(values)))
     }
 
     /// The row's presence is told to the client, who may rely on it: certified like a locking read.
-    fn duplicate(&mut self, info: &Arc<TableInfo>, key: &[u8]) -> Error {
+    fn duplicate(&mut self, info: &Arc<TableInfo>, index: &str, place: &[u8], key: &[u8]) -> Error {
         self.note_read(info, key);
-        Error::DuplicateKey { table: info.name().to_owned(), key: key::show(key) }
+        duplicate(info, index, place)
     }
 
     /// Inserts a row or replaces it. Whether there was one.
@@ -330,6 +402,7 @@ impl Txn {
         row::check(&info.def, values)?;
         let found = self.find(store, info, &key)?;
         let there = found.row.is_some();
+        self.unique(store, info, &[&key], values)?;
         self.set(store, info, key, found, Some(row::encode(values)))?;
         Ok(there)
     }
@@ -368,12 +441,16 @@ impl Txn {
         let moved =
             if info.hidden_key() { None } else { Some(info.key_of(values)).filter(|moved| *moved != key) };
         match moved {
-            None => self.set(store, info, key, found, Some(after))?,
+            None => {
+                self.unique(store, info, &[&key], values)?;
+                self.set(store, info, key, found, Some(after))?;
+            }
             Some(moved) => {
                 let there = self.find(store, info, &moved)?;
                 if there.row.is_some() {
-                    return Err(self.duplicate(info, &moved));
+                    return Err(self.duplicate(info, PRIMARY, &moved, &moved));
                 }
+                self.unique(store, info, &[&key, &moved], values)?;
                 self.set(store, info, key, found, None)?;
                 self.set(store, info, moved, there, Some(after))?;
             }
@@ -431,6 +508,7 @@ impl Txn {
             for range in &part.ranges {
                 set.ranges.push(ReadRange {
                     table,
+                    index: range.index,
                     from: Bytes::copy_from_slice(&range.from),
                     to: range.to.as_deref().map(Bytes::copy_from_slice),
                     read_at: range.read_at,
@@ -478,19 +556,25 @@ impl Write {
 }
 
 impl Part {
-    /// Puts one range, as early as the earliest read, in the place of all reads of this table.
+    /// Puts one range of each key, as early as the earliest read, in the place of all reads of this table.
     fn coarsen(&mut self) {
-        let keys = self.reads.iter().map(|(key, at)| (key.clone(), Some(key::after(key)), *at));
-        let ranges = self.ranges.iter().map(|range| (range.from.clone(), range.to.clone(), range.read_at));
-        let span = keys.chain(ranges).reduce(|a, b| {
-            let to = match (a.1, b.1) {
-                (Some(a), Some(b)) => Some(a.max(b)),
-                _ => None,
-            };
-            (a.0.min(b.0), to, a.2.min(b.2))
-        });
+        let mut spans = BTreeMap::new();
+        let keys = self.reads.iter().map(|(key, at)| (None, key.clone(), Some(key::after(key)), *at));
+        let ranges = self.ranges.iter();
+        let ranges = ranges.map(|range| (range.index, range.from.clone(), range.to.clone(), range.read_at));
+        for (index, from, to, read_at) in keys.chain(ranges) {
+            let span = spans.entry(index).or_insert_with(|| Range {
+                index,
+                from: from.clone(),
+                to: to.clone(),
+                read_at,
+            });
+            span.from = span.from.clone().min(from);
+            span.to = span.to.take().zip(to).map(|(a, b)| a.max(b));
+            span.read_at = span.read_at.min(read_at);
+        }
         self.reads.clear();
-        self.ranges = span.into_iter().map(|(from, to, read_at)| Range { from, to, read_at }).collect();
+        self.ranges = spans.into_values().collect();
     }
 }
 

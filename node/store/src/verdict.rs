@@ -29,11 +29,12 @@ impl Verdict {
                 }
                 Error::TooOld { read_at, horizon } => w.u8(2).varint(read_at.0).varint(horizon.0),
                 Error::SchemaChanged { table } => w.u8(3).str(table),
-                Error::DuplicateKey { table, key } => w.u8(4).str(table).str(key),
+                Error::DuplicateKey { table, index, key } => w.u8(4).str(table).str(index).str(key),
                 Error::NoTable { table } => w.u8(5).str(table),
                 Error::TableExists { table } => w.u8(6).str(table),
                 Error::Misuse { why } => w.u8(7).str(why),
                 Error::Internal { why } => w.u8(8).str(why),
+                Error::Cells { code, why } => w.u8(9).u16(*code).str(why),
                 other => unreachable!("apply does not refuse with '{other}'"),
             },
         };
@@ -45,6 +46,9 @@ impl Verdict {
         match self {
             Verdict::Refused(Error::Misuse { .. }) => Bytes::from_static(&[7]),
             Verdict::Refused(Error::Internal { .. }) => Bytes::from_static(&[8]),
+            Verdict::Refused(Error::Cells { code, .. }) => {
+                Bytes::copy_from_slice(&[9, (code >> 8) as u8, *code as u8])
+            }
             _ => self.encode(),
         }
     }
@@ -63,11 +67,12 @@ impl Verdict {
                 },
                 2 => Error::TooOld { read_at: Seqno(r.varint()?), horizon: Seqno(r.varint()?) },
                 3 => Error::SchemaChanged { table: text(&mut r)? },
-                4 => Error::DuplicateKey { table: text(&mut r)?, key: text(&mut r)? },
+                4 => Error::DuplicateKey { table: text(&mut r)?, index: text(&mut r)?, key: text(&mut r)? },
                 5 => Error::NoTable { table: text(&mut r)? },
                 6 => Error::TableExists { table: text(&mut r)? },
                 7 => Error::Misuse { why: text(&mut r)? },
                 8 => Error::Internal { why: text(&mut r)? },
+                9 => Error::Cells { code: r.u16()?, why: text(&mut r)? },
                 tag => return Err(codec::Error::Tag { what: "a verdict", tag: tag.into() }),
             }),
         };
@@ -93,7 +98,8 @@ mod tests {
             }),
             Verdict::Refused(Error::TooOld { read_at: Seqno(1), horizon: Seqno(2) }),
             Verdict::Refused(Error::SchemaChanged { table: table.clone() }),
-            Verdict::Refused(Error::DuplicateKey { table: table.clone(), key }),
+            Verdict::Refused(Error::DuplicateKey { table: table.clone(), index: "PRIMARY".into(), key }),
+            Verdict::Refused(Error::Cells { code: 1406, why: "Data too long".into() }),
             Verdict::Refused(Error::NoTable { table: table.clone() }),
             Verdict::Refused(Error::TableExists { table }),
             Verdict::Refused(Error::Misuse { why: "m".into() }),

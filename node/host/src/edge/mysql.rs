@@ -13,7 +13,7 @@ use plait_base::ClusterId;
 use plait_replica::SessionId;
 use plait_store as store;
 use plait_wire::mysql::{
-    Cell, Column, ColumnKind, Command, Connection, Event, Hello, Login, Okay, Stored, auth,
+    Cell, Column, ColumnKind, Command, Connection, Event, Hello, Login, Okay, Param, Stored, auth,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -107,6 +107,8 @@ struct Talk<S> {
     to: mpsc::UnboundedSender<Answer>,
     answers: mpsc::UnboundedReceiver<Answer>,
     logged_in: bool,
+    /// Rows are written in binary: a prepared statement is under way.
+    binary: bool,
     /// The machine ended the session.
     over: bool,
 }
@@ -140,6 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             to,
             answers,
             logged_in: false,
+            binary: false,
             over: false,
         }
     }
@@ -211,6 +214,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 let answer = self.ask(store::Request::Sql { text, multi }).await?;
                 self.tell(answer, None);
                 Ok(())
+            }
+            Event::Command(Command::Prepare(text)) => {
+                match self.ask(store::Request::Prepare(text)).await? {
+                    Ok(store::Reply { prepared: Some(made), .. }) => {
+                        let schema = &self.shared.database;
+                        let columns: Vec<Column> =
+                            made.columns.iter().map(|head| column(schema, head)).collect();
+                        self.conn.prepared(made.number, made.params, &columns, &mut self.out);
+                    }
+                    answer => self.tell(answer, None),
+                }
+                Ok(())
+            }
+            Event::Command(Command::Execute { number, params }) => {
+                let params = params.into_iter().map(param).collect();
+                self.binary = true;
+                let answer = self.ask(store::Request::Execute { number, params }).await;
+                let told = answer.map(|answer| self.tell(answer, None));
+                self.binary = false;
+                told
+            }
+            Event::Command(Command::CloseStatement(number)) => {
+                self.ask(store::Request::Close(number)).await?.map(drop).or(Ok(()))
             }
             Event::Command(Command::InitDb(name)) => {
                 let text = format!("USE `{}`", name.replace('`', "``"));
@@ -335,8 +361,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 let columns: Vec<Column> =
                     rows.columns.iter().map(|head| column(&self.shared.database, head)).collect();
                 self.conn.begin_rows(&columns, &mut self.out);
-                for row in &rows.rows {
-                    self.conn.row(row.iter().map(cell), &mut self.out);
+                if self.binary {
+                    let kinds: Vec<ColumnKind> = columns.iter().map(|column| column.kind).collect();
+                    for row in &rows.rows {
+                        self.conn.row_binary(&kinds, row.iter().map(cell), &mut self.out);
+                    }
+                } else {
+                    for row in &rows.rows {
+                        self.conn.row(row.iter().map(cell), &mut self.out);
+                    }
                 }
                 self.conn.end_rows(plain.warnings, more, &mut self.out);
             }
@@ -378,23 +411,42 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, conn: &mut Connection) -> io
 
 fn column<'a>(schema: &'a str, head: &'a store::ColumnHead) -> Column<'a> {
     let kind = match head.kind {
-        store::ColumnType::Int { bits } => ColumnKind::Int { bits },
+        store::ColumnType::Int { bits } => ColumnKind::Int { bits, unsigned: false },
         store::ColumnType::Text { chars_max } => ColumnKind::Text { chars_max },
         store::ColumnType::Bytes { bytes_max } => ColumnKind::Bytes { bytes_max },
         store::ColumnType::Decimal { digits, scale } => ColumnKind::Decimal { digits, scale },
         store::ColumnType::Double => ColumnKind::Double,
-        store::ColumnType::DateTime => ColumnKind::DateTime,
+        store::ColumnType::UInt { bits } => ColumnKind::Int { bits, unsigned: true },
+        store::ColumnType::Float => ColumnKind::Double,
+        store::ColumnType::DateTime { .. } | store::ColumnType::Timestamp { .. } => ColumnKind::DateTime,
+        store::ColumnType::Date => ColumnKind::Date,
+        store::ColumnType::Time => ColumnKind::Time,
     };
     let schema = if head.table.is_empty() { "" } else { schema };
     Column { schema, table: &head.table, name: &head.name, kind, flags: 0 }
+}
+
+fn param(param: Param) -> store::Param {
+    match param {
+        Param::Null => store::Param::Null,
+        Param::Int(n) => store::Param::Int(n),
+        Param::UInt(n) => store::Param::UInt(n),
+        Param::Double(n) => store::Param::Double(n.to_bits()),
+        Param::Text(text) => store::Param::Text(text),
+        Param::Bytes(bytes) => store::Param::Bytes(bytes),
+    }
 }
 
 fn cell(value: &store::Value) -> Cell<'_> {
     match value {
         store::Value::Null => Cell::Null,
         store::Value::Int(n) => Cell::Int(*n),
+        store::Value::UInt(n) => Cell::UInt(*n),
         store::Value::Text(text) => Cell::Bytes(text.as_bytes()),
         store::Value::Bytes(bytes) => Cell::Bytes(bytes),
+        store::Value::Dec(_) | store::Value::Double(_) => {
+            unreachable!("the rows of SQL have texts in their place")
+        }
     }
 }
 

@@ -154,6 +154,7 @@ fn told(value: Value) -> wire::Value {
     let kind = match value {
         Value::Null => Kind::Null(true),
         Value::Int(n) => Kind::Int(n),
+        Value::UInt(_) | Value::Dec(_) | Value::Double(_) => Kind::Text(value.to_string()),
         Value::Text(text) => Kind::Text(text),
         Value::Bytes(bytes) => Kind::Bytes(bytes.into()),
     };

@@ -25,8 +25,15 @@ fn write_set() -> impl Strategy<Value = Op> {
         key,
         read_at: Seqno(100 + delta),
     });
-    let range = (0..2_usize, bytes(), proptest::option::of(bytes()), 0..9_u64)
-        .prop_map(|(table, from, to, delta)| ReadRange { table, from, to, read_at: Seqno(100 + delta) });
+    let range =
+        (0..2_usize, proptest::option::of(0..3_usize), bytes(), proptest::option::of(bytes()), 0..9_u64)
+            .prop_map(|(table, index, from, to, delta)| ReadRange {
+                table,
+                index,
+                from,
+                to,
+                read_at: Seqno(100 + delta),
+            });
     (
         proptest::collection::vec(row, 0..5),
         proptest::collection::vec(read, 0..5),
@@ -78,10 +85,20 @@ fn the_others_come_back() {
         ],
         primary: vec![0, 2],
         auto_increment: Some(0),
+        indexes: vec![IndexDef {
+            name: "k".into(),
+            parts: vec![IndexPart { column: 1, prefix: 9 }, IndexPart { column: 0, prefix: 0 }],
+            unique: true,
+        }],
+        stamps: Vec::new(),
         if_not_exists: true,
     };
+    let cells = vec![Source::Column(1), Source::Value("x".into()), Source::Value(Value::Null)];
+    let alter = |cells| Alter { table: TableId(7), schema_version: 3, def: def.clone(), cells };
     for op in [
-        Op::Create(def),
+        Op::Alter(alter(Some(cells))),
+        Op::Alter(alter(None)),
+        Op::Create(def.clone()),
         Op::Drop { name: "t".into(), if_exists: true },
         Op::Reserve { table: TableId(4), slot: Slot::ALL[1], above: -5, count: 1000 },
     ] {
@@ -89,7 +106,7 @@ fn the_others_come_back() {
     }
 }
 
-/// The bytes of format 1. If this changes, `plait_base::FORMAT` changes too.
+/// The bytes of format 2. If this changes, `plait_base::FORMAT` changes too.
 #[test]
 fn the_bytes_are_these() {
     let op = Op::WriteSet(WriteSet {
@@ -110,13 +127,19 @@ fn the_bytes_are_these() {
             },
         ],
         reads: vec![ReadKey { table: 0, key: Bytes::from_static(b"m"), read_at: Seqno(301) }],
-        ranges: vec![ReadRange { table: 0, from: Bytes::from_static(b"a"), to: None, read_at: Seqno(300) }],
+        ranges: vec![ReadRange {
+            table: 0,
+            index: None,
+            from: Bytes::from_static(b"a"),
+            to: None,
+            read_at: Seqno(300),
+        }],
     });
     let hex: String = op.encode().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         hex,
         concat!(
-            "0101",
+            "0201",
             "ac02",
             "010201", // version, kind; read_at; one table
             "02",
@@ -126,7 +149,7 @@ fn the_bytes_are_these() {
             "00016c05",
             "0103726f77", // an insert, read five later
             "0100016d01",
-            "0100016100",
+            "010000016100",
             "00", // a read; a range without end
         )
     );

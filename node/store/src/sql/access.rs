@@ -6,10 +6,12 @@
 
 use super::datum::Datum;
 use super::expr::{Comparison, Expr};
+use super::moment::{Moment, is_moment};
+use crate::index::prefixed;
 use crate::key;
-use crate::request::ColumnType;
+use crate::request::{ColumnType, IndexPart};
 use crate::table::TableInfo;
-use crate::value::Value;
+use crate::value::{Real, Value};
 use std::collections::BTreeSet;
 
 /// Points or ranges of one statement; a longer `IN` list is a walk over all of them.
@@ -24,38 +26,83 @@ pub enum Span {
     Range(Vec<u8>, Option<Vec<u8>>),
 }
 
-/// The spans in which the rows lie that `filter` chooses.
-pub fn spans(info: &TableInfo, filter: Option<&Expr>) -> Vec<Span> {
-    let all = || vec![Span::Range(Vec::new(), None)];
-    let Some(filter) = filter.filter(|_| !info.hidden_key()) else { return all() };
+/// Where a statement looks for its rows, and through which key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// `None`: the primary key.
+    pub index: Option<usize>,
+    pub spans: Vec<Span>,
+}
+
+/// How narrow the spans of a key are: columns that are fixed, and whether the next one is bounded.
+type Rank = (usize, bool);
+
+/// The narrowest access to the rows that `filter` chooses. Of two that are as narrow, the primary key's, which leads
+/// to the rows themselves.
+pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
+    let whole = Access { index: None, spans: vec![Span::Range(Vec::new(), None)] };
+    let Some(filter) = filter else { return whole };
     let parts: &[Expr] = match filter {
         Expr::And(parts) => parts,
         one => std::slice::from_ref(one),
     };
-    let mut prefixes: Vec<Vec<u8>> = vec![Vec::new()];
-    for (depth, column) in info.def.primary.iter().enumerate() {
-        let kind = info.def.columns[*column].kind;
-        let whole = depth + 1 == info.def.primary.len();
-        let values = parts.iter().filter_map(|part| equals(part, *column, kind)).min_by_key(BTreeSet::len);
+    let primary: Vec<_> =
+        info.def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+    let mut best = ((0, false), whole);
+    if !primary.is_empty() {
+        let (rank, spans) = spans(info, &primary, parts);
+        let found = spans.iter().all(|span| matches!(span, Span::Point(_)));
+        best = (rank, Access { index: None, spans });
+        if found {
+            return best.1;
+        }
+    }
+    for (at, index) in info.def.indexes.iter().enumerate() {
+        let (rank, spans) = spans(info, &index.parts, parts);
+        if rank > best.0 {
+            // Behind the values of a key stands the key of the row.
+            let open = |span| match span {
+                Span::Point(place) => Span::Range(place.clone(), Some(key::past(&place))),
+                range => range,
+            };
+            best = (rank, Access { index: Some(at), spans: spans.into_iter().map(open).collect() });
+        }
+    }
+    best.1
+}
+
+/// The spans of a key in which the rows lie that all conditions choose.
+fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>) {
+    let mut prefixes: BTreeSet<Vec<u8>> = BTreeSet::from([Vec::new()]);
+    for (depth, part) in key.iter().enumerate() {
+        let kind = info.def.columns[part.column].kind;
+        let short = |value: Value| prefixed(value, part.prefix);
+        let values = parts
+            .iter()
+            .filter_map(|condition| equals(condition, part.column, kind))
+            .min_by_key(BTreeSet::len);
         if let Some(values) = values.filter(|values| values.len() * prefixes.len() <= SPANS_MAX) {
             let longer = |prefix: &Vec<u8>, value: &Value| {
                 let mut key = prefix.clone();
-                key::push(&mut key, value);
+                key::push(&mut key, &short(value.clone()));
                 key
             };
             prefixes =
                 prefixes.iter().flat_map(|prefix| values.iter().map(move |v| longer(prefix, v))).collect();
-            if whole {
-                return prefixes.into_iter().map(Span::Point).collect();
+            if depth + 1 == key.len() {
+                return ((key.len(), false), prefixes.into_iter().map(Span::Point).collect());
             }
             continue;
         }
-        let bounds =
-            parts.iter().fold(Bounds::default(), |bounds, part| bounds.narrowed(part, *column, kind));
-        if depth == 0 && bounds == Bounds::default() {
-            return all();
+        let mut bounds = (parts.iter())
+            .fold(Bounds::default(), |bounds, condition| bounds.narrowed(condition, part.column, kind));
+        if part.prefix > 0 {
+            // Of what stands in the key only the beginning is known, so a bound is never sharp.
+            bounds.low = bounds.low.map(|(value, _)| (short(value), true));
+            bounds.high = bounds.high.map(|(value, _)| (short(value), true));
         }
-        return prefixes.iter().filter_map(|prefix| bounds.span(prefix)).collect();
+        let bounded = bounds != Bounds::default();
+        return ((depth, bounded), prefixes.iter().filter_map(|prefix| bounds.span(prefix)).collect());
     }
     unreachable!("the last column of a key ends the search")
 }
@@ -82,6 +129,29 @@ fn meant(kind: ColumnType, datum: &Datum) -> Meant {
             },
             None => Meant::Unclear,
         },
+        (ColumnType::UInt { .. }, datum) => match datum.exact().map(|n| (n.as_whole(), n.floor())) {
+            Some((Some(n), _)) => {
+                u64::try_from(n).map_or(Meant::Unclear, |n| Meant::Exactly(Value::unsigned(n)))
+            }
+            Some((None, floor)) => {
+                u64::try_from(floor).map_or(Meant::Unclear, |n| Meant::Above(Value::unsigned(n)))
+            }
+            None => Meant::Unclear,
+        },
+        (ColumnType::Decimal { scale, .. }, datum) => match datum.exact() {
+            Some(n) if n.round(scale) == n && n.round(scale).scale() == scale => {
+                Meant::Exactly(Value::Dec(n.round(scale)))
+            }
+            _ => Meant::Unclear,
+        },
+        (ColumnType::Double, Datum::Int(_) | Datum::Dec(_) | Datum::Double(_)) => {
+            let number = datum.to_number().and_then(|(number, _)| Real::new(number.to_f64()));
+            number.map_or(Meant::Unclear, |n| Meant::Exactly(Value::Double(n)))
+        }
+        // A constant that is compared with a moment was put into its form before.
+        (kind, Datum::Text(text)) if is_moment(kind) && Moment::parse(text).is_some() => {
+            Meant::Exactly(Value::Text(text.clone().into_owned()))
+        }
         (ColumnType::Text { .. }, Datum::Text(text)) => {
             Meant::Exactly(Value::Text(text.clone().into_owned()))
         }
@@ -123,6 +193,9 @@ fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<BTreeSet<Value
                 values.extend(one(part.constant()?)?);
             }
             Some(values)
+        }
+        Expr::IsNull(inner) if matches!(**inner, Expr::Column(at) if at == column) => {
+            Some(BTreeSet::from([Value::Null]))
         }
         Expr::Or(parts) => {
             let mut values = BTreeSet::new();

@@ -1,12 +1,15 @@
 //! UPDATE and DELETE: first the rows are found, then they are changed, so that a row that a change moves is not met
 //! again.
 
-use super::access;
-use super::compile::{Columns, Compiler};
+use super::access::access;
+use super::compile::{Columns, Compiler, Gathered, unsupported};
 use super::expr::{Checks, Expr};
-use super::insert::{Assigned, assigned, is_default, place_of};
+use super::from::bound;
+use super::insert::{Assigned, assigned, is_default, place_of, stamped};
+use super::out::{Direction, push_sort_key};
 use super::rows::{Kept, Source};
-use super::select::{Direction, bound, push_sort_key};
+use super::select::Place;
+use super::sub::{Answered, Sub, settle};
 use super::tree::ChangeTree;
 use crate::error::Error;
 use crate::request::{Done, StepResult};
@@ -16,6 +19,7 @@ use crate::sql::expr::Row;
 use crate::table::TableInfo;
 use crate::txn::Walk;
 use crate::value::Value;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,7 +28,10 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Change {
     info: Arc<TableInfo>,
-    source: Source,
+    /// Until they have run.
+    subs: Vec<Sub>,
+    answers: Vec<Answered>,
+    source: Option<Source>,
     filter: Option<Expr>,
     /// `None`: rows are deleted.
     set: Option<Vec<(usize, Assigned)>>,
@@ -43,9 +50,14 @@ pub struct Change {
 }
 
 impl Change {
-    pub fn new(tree: &ChangeTree, info: Arc<TableInfo>, env: &Env<'_>) -> Result<Change, Error> {
-        let names = Columns { database: &env.vars.home, table: &tree.table.alias, heads: &info.heads };
-        let compiler = |clause| Compiler::new(env.vars, env.ctx, Some(names), clause);
+    pub fn new(tree: &ChangeTree, info: Arc<TableInfo>, place: Place<'_>) -> Result<Change, Error> {
+        let names = Columns { database: &place.vars.home, table: &tree.table.alias, heads: &info.heads };
+        let gathered = RefCell::new(Gathered::default());
+        let compiler = |clause| {
+            let mut compiler = Compiler::new(place.vars, place.ctx, Some(names), clause);
+            (compiler.tables, compiler.list, compiler.gathered) = (place.tables, place.list, Some(&gathered));
+            compiler
+        };
         let filter = tree.filter.as_ref().map(|tree| compiler("where clause").compile(tree)).transpose()?;
         let mut order = Vec::new();
         for (tree, direction) in &tree.order {
@@ -68,9 +80,14 @@ impl Change {
             }
         };
         let limit = bound(&tree.limit, u64::MAX, &mut compiler("limit"))?;
-        let spans = access::spans(&info, filter.as_ref());
+        let settling = gathered.into_inner().subs;
+        if settling.iter().any(|sub| sub.correlated) {
+            return unsupported("subqueries of UPDATE and DELETE that look at the row");
+        }
         Ok(Change {
-            source: Source::new(Arc::clone(&info), spans, false),
+            subs: settling,
+            source: None,
+            answers: Vec::new(),
             info,
             filter,
             set,
@@ -113,12 +130,16 @@ impl Change {
 
     /// Goes on; whether it is done.
     fn slice(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        if self.source.is_none() && !self.settle(env)? {
+            return Ok(false);
+        }
         if self.searching && self.limit > 0 {
-            let Change { source, filter, order, limit, found, count, kept, checks, .. } = self;
+            let Change { source, filter, order, limit, found, count, kept, checks, answers, .. } = self;
+            let source = source.as_mut().expect("it was settled before");
             let walk = source.walk(env, &mut |key, bytes| {
                 checks.next_row();
                 let cells = row::kept(bytes);
-                let row = Row::of(&cells);
+                let row = Row { subs: answers, ..Row::of(&cells) };
                 if let Some(filter) = filter
                     && !filter.chooses(row, checks)?
                 {
@@ -156,13 +177,37 @@ impl Change {
         Ok(true)
     }
 
+    /// Runs the subqueries, whose answers hold for all rows, and finds where to look. Whether it is done.
+    fn settle(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        while let Some(sub) = self.subs.get_mut(self.answers.len()) {
+            let Some(rows) = sub.select.rows(env)? else { return Ok(false) };
+            self.answers.push(sub.answered(rows)?);
+        }
+        let set = self.set.iter_mut().flatten().filter_map(|(_, value)| match value {
+            Assigned::Of(expr) => Some(expr),
+            Assigned::Default => None,
+        });
+        let order = self.order.iter_mut().map(|(expr, _)| expr);
+        self.filter.iter_mut().chain(set).chain(order).for_each(|expr| settle(expr, &self.answers));
+        let access = access(&self.info, self.filter.as_ref());
+        self.source = Some(Source::new(Arc::clone(&self.info), access, false));
+        Ok(true)
+    }
+
     /// Changes one row; whether that changed anything.
     fn one(&mut self, env: &mut Env<'_>, key: Vec<u8>, mut cells: Vec<Value>) -> Result<bool, Error> {
         let Some(set) = &self.set else { return env.txn.delete(env.store, &self.info, key) };
         self.checks.next_row();
+        let before = (!self.info.def.stamps.is_empty()).then(|| cells.clone());
         // From left to right, each seeing what those before it made, as MySQL has it.
         for (at, value) in set {
-            cells[*at] = assigned(&self.info, *at, value, &cells, &self.checks)?;
+            cells[*at] = {
+                let row = Row { subs: &self.answers, ..Row::of(&cells) };
+                assigned(&self.info, *at, value, row, &self.checks)?
+            };
+        }
+        if let Some(before) = before {
+            stamped(&self.info, &before, &mut cells, set, env.ctx.now.wall);
         }
         env.txn.replace(env.store, &self.info, key, &cells)
     }

@@ -3,27 +3,31 @@
 //!
 //! What it is not: clever. It folds what has no column in it, and leaves the order of evaluation as it was written.
 
+use super::call::call;
 use super::datum::Datum;
-use super::decimal::Decimal;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
-use super::function;
-use super::group::{Aggregate, What};
+use super::group::Aggregate;
+use super::kind::Kinds;
 use super::literal::{literal, target};
+use super::moment::{Moment, is_moment};
+use super::select::{Place, Select};
+use super::sub::{Kind, Sub};
 use super::text::EXPR_DEPTH_MAX;
-use super::vars::{VERSION, Vars};
+use super::tree::{self, TableRef};
+use super::vars::Vars;
 use crate::error::Error;
-use crate::request::ColumnHead;
+use crate::request::{ColumnHead, ColumnType};
 use crate::session::Context;
-use sqlparser::ast::{
-    self, BinaryOperator, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
-};
+use crate::table::TableInfo;
+use sqlparser::ast::{self, BinaryOperator, Expr as Ast, UnaryOperator};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The columns that names can mean.
 #[derive(Debug, Clone, Copy)]
 pub struct Columns<'a> {
     pub database: &'a str,
-    /// The table's name or alias.
+    /// The table's name or alias; empty: each column says its own.
     pub table: &'a str,
     pub heads: &'a [ColumnHead],
 }
@@ -31,13 +35,35 @@ pub struct Columns<'a> {
 impl Columns<'_> {
     /// The place of a column, by its name and what stands before it.
     pub fn find(&self, names: &[&str]) -> Option<usize> {
-        let column = match names {
-            [column] => column,
-            [table, column] if *table == self.table => column,
-            [database, table, column] if *database == self.database && *table == self.table => column,
-            _ => return None,
+        self.all(names).next()
+    }
+
+    fn all(&self, names: &[&str]) -> impl Iterator<Item = usize> {
+        let (of, column) = match *names {
+            [column] => (None, column),
+            [table, column] => (Some(table), column),
+            [database, table, column] if database == self.database => (Some(table), column),
+            _ => (Some("."), ""),
         };
-        self.heads.iter().position(|head| head.name.eq_ignore_ascii_case(column))
+        let owner = |head: &ColumnHead| {
+            of.is_none_or(|of| of == if self.table.is_empty() { &head.table } else { self.table })
+        };
+        let places = (self.heads.iter().enumerate())
+            .filter(|(_, head)| head.name.eq_ignore_ascii_case(column) && owner(head))
+            .map(|(at, _)| at);
+        places.collect::<Vec<_>>().into_iter()
+    }
+
+    /// The place that a name means; refused if it means two.
+    fn meant(&self, names: &[&str], merged: &[usize], clause: &str) -> Result<Option<usize>, Error> {
+        let mut places = self.all(names).filter(|at| names.len() > 1 || !merged.contains(at));
+        let first = places.next();
+        if places.next().is_some() {
+            let name = names.join(".");
+            let message = format!("Column '{name}' in {clause} is ambiguous");
+            return Err(Error::Sql { code: 1052, state: "23000", message });
+        }
+        Ok(first)
     }
 }
 
@@ -55,8 +81,29 @@ pub struct Compiler<'a> {
     pub aliases: Vec<(String, Arc<Ast>)>,
     /// Whether aliases come before columns.
     pub aliases_first: bool,
+    /// Finds tables, for subqueries; `None`: none may stand here.
+    pub tables: Option<Tables<'a>>,
+    /// As [`Place::list`].
+    pub list: Option<&'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>>,
+    /// The columns of the query around this one.
+    pub outer: Option<Columns<'a>>,
+    /// What the expressions of one query gather.
+    pub gathered: Option<&'a RefCell<Gathered>>,
+    /// Columns that USING made one with an earlier one.
+    pub merged: &'a [usize],
     /// In the assignments of `ON DUPLICATE KEY UPDATE`: where the new row's cells begin, for `VALUES(column)`.
     pub new_row: Option<usize>,
+}
+
+/// Finds a table's definition.
+pub type Tables<'a> = &'a dyn Fn(&TableRef) -> Result<Arc<TableInfo>, Error>;
+
+/// What the expressions of one query have in common.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    pub subs: Vec<Sub>,
+    /// One looks at the row around the query.
+    pub outer: bool,
 }
 
 /// 1235, by name.
@@ -90,6 +137,11 @@ impl<'a> Compiler<'a> {
             aliases: Vec::new(),
             aliases_first: false,
             new_row: None,
+            tables: None,
+            list: None,
+            outer: None,
+            gathered: None,
+            merged: &[],
         }
     }
 
@@ -105,7 +157,7 @@ impl<'a> Compiler<'a> {
 
     /// Each kind of tree has a function of its own, and this one little but their calls: the deepest recursion is
     /// through here, and what a frame holds is held once a level.
-    fn part(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
+    pub(super) fn part(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
         if depth > EXPR_DEPTH_MAX {
             let (got, max) = (depth as u64, EXPR_DEPTH_MAX as u64);
             return Err(Error::TooLarge { what: "the depth of an expression", got, max });
@@ -113,7 +165,10 @@ impl<'a> Compiler<'a> {
         let deeper = depth + 1;
         match tree {
             Ast::Nested(inner) => self.part(inner, deeper),
-            Ast::Value(value) => literal(&value.value),
+            Ast::Value(value) => match &value.value {
+                ast::Value::Placeholder(name) => self.blank(name),
+                other => literal(other),
+            },
             Ast::Identifier(ident) => self.name(std::slice::from_ref(ident), depth),
             Ast::CompoundIdentifier(parts) => self.name(parts, depth),
             Ast::BinaryOp { .. } => self.binary(tree, depth),
@@ -129,6 +184,16 @@ impl<'a> Compiler<'a> {
             Ast::In { expr, target: ast::InTarget::List(list), negated, .. } => {
                 self.in_list(expr, list, *negated, deeper)
             }
+            Ast::In { expr, target: ast::InTarget::Subquery(query), negated: not, .. } => {
+                let sought = Box::new(self.part(expr, deeper)?);
+                let (at, _) = self.sub(query, Kind::List)?;
+                Ok(negated(*not, Expr::InSub(sought, at)))
+            }
+            Ast::Subquery(query) => self.sub(query, Kind::Scalar).map(|(at, kind)| Expr::Sub(at, kind)),
+            Ast::Exists { subquery, negated: not } => {
+                let (at, kind) = self.sub(subquery, Kind::Exists)?;
+                Ok(negated(*not, Expr::Sub(at, kind)))
+            }
             Ast::Between { .. } => self.between(tree, deeper),
             Ast::Like { .. } => self.like(tree, deeper),
             Ast::Case { .. } => self.case(tree, deeper),
@@ -139,10 +204,34 @@ impl<'a> Compiler<'a> {
             | Ast::Trim { .. }
             | Ast::Position { .. }
             | Ast::Ceil { .. }
+            | Ast::Extract { .. }
             | Ast::Floor { .. } => self.special_call(tree, deeper),
+            Ast::TypedString(typed) => self.typed(typed),
             Ast::Function(function) => self.function(function, deeper),
             other => not_done(other),
         }
+    }
+
+    /// `?`: the value that it was given.
+    fn blank(&self, name: &str) -> Result<Expr, Error> {
+        let at = name.strip_prefix('?').and_then(|number| number.parse::<usize>().ok());
+        let value = at.and_then(|at| self.vars.params.get(at));
+        let why = "a placeholder stands in a statement that was not prepared";
+        value.cloned().map(Expr::Const).ok_or_else(|| Error::Syntax { why: why.into() })
+    }
+
+    /// `DATE '2024-02-29'`, `TIMESTAMP '…'`.
+    fn typed(&self, typed: &ast::TypedString) -> Result<Expr, Error> {
+        let Target::Moment(kind) = target(&typed.data_type)? else { return unsupported(typed.to_string()) };
+        let ast::Value::SingleQuotedString(text) = &typed.value.value else {
+            return unsupported(typed.to_string());
+        };
+        let kept = Moment::parse(text).and_then(|moment| moment.compared(kind));
+        kept.map(Expr::text).ok_or_else(|| Error::Sql {
+            code: 1525,
+            state: "HY000",
+            message: format!("Incorrect {} value: '{text}'", typed.data_type),
+        })
     }
 
     fn unary(&mut self, op: &UnaryOperator, inner: &Ast, depth: usize) -> Result<Expr, Error> {
@@ -180,12 +269,14 @@ impl<'a> Compiler<'a> {
         for item in list {
             parts.push(self.part(item, depth)?);
         }
+        self.in_one_form(&mut parts);
         Ok(negated(not, Expr::In(parts)))
     }
 
     fn between(&mut self, tree: &Ast, depth: usize) -> Result<Expr, Error> {
         let Ast::Between { expr, negated: not, low, high } = tree else { return not_done(tree) };
-        let parts = Box::new([self.part(expr, depth)?, self.part(low, depth)?, self.part(high, depth)?]);
+        let mut parts = Box::new([self.part(expr, depth)?, self.part(low, depth)?, self.part(high, depth)?]);
+        self.in_one_form(&mut *parts);
         Ok(negated(*not, Expr::Between(parts)))
     }
 
@@ -264,14 +355,49 @@ impl<'a> Compiler<'a> {
             Ast::Position { expr, r#in } => ("LOCATE", vec![expr, r#in]),
             Ast::Ceil { expr, .. } => ("CEIL", vec![expr]),
             Ast::Floor { expr, .. } => ("FLOOR", vec![expr]),
+            Ast::Extract { field, expr, .. } => {
+                let arg = self.part(expr, depth)?;
+                return call(&field.to_string().to_ascii_uppercase(), vec![arg]);
+            }
             other => return not_done(other),
         };
         let args = args.into_iter().map(|arg| self.part(arg, depth)).collect::<Result<_, _>>()?;
         call(name, args)
     }
 
-    fn boxed(&mut self, tree: Option<&Ast>, depth: usize) -> Result<Option<Box<Expr>>, Error> {
+    pub(super) fn boxed(&mut self, tree: Option<&Ast>, depth: usize) -> Result<Option<Box<Expr>>, Error> {
         tree.map(|tree| self.part(tree, depth).map(Box::new)).transpose()
+    }
+
+    /// Plans a subquery; its number, and the kind of its value.
+    fn sub(&mut self, query: &ast::Query, kind: Kind) -> Result<(usize, ColumnType), Error> {
+        let (Some(tables), Some(gathered)) = (self.tables, self.gathered) else {
+            return unsupported("subqueries in this place");
+        };
+        let tree = tree::select(query.clone(), &[])?;
+        let place = Place {
+            vars: self.vars,
+            ctx: self.ctx,
+            tables: Some(tables),
+            list: self.list,
+            outer: self.columns,
+        };
+        let mut select = Select::new(&tree, place)?;
+        let columns = select.heads().len();
+        let value = match kind {
+            Kind::Exists => {
+                select.only_first();
+                ColumnType::Int { bits: 64 }
+            }
+            _ if columns != 1 => {
+                let message = "Operand should contain 1 column(s)".into();
+                return Err(Error::Sql { code: 1241, state: "21000", message });
+            }
+            _ => select.heads()[0].kind,
+        };
+        let subs = &mut gathered.borrow_mut().subs;
+        subs.push(Sub { kind, correlated: select.correlated(), select: Box::new(select) });
+        Ok((subs.len() - 1, value))
     }
 
     /// A column, or something that the session knows.
@@ -287,7 +413,18 @@ impl<'a> Compiler<'a> {
             }
             _ => None,
         };
-        let column = self.columns.and_then(|columns| columns.find(&texts));
+        let column = match self.columns {
+            Some(columns) => columns.meant(&texts, self.merged, self.clause)?,
+            None => None,
+        };
+        let outer = match (self.outer, column, alias) {
+            (Some(outer), None, None) => outer.meant(&texts, &[], self.clause)?,
+            _ => None,
+        };
+        if let (Some(at), Some(gathered)) = (outer, self.gathered) {
+            gathered.borrow_mut().outer = true;
+            return Ok(Expr::Outer(at));
+        }
         match (alias, column) {
             (Some(tree), None) => self.alias(&Arc::clone(tree), depth),
             (Some(tree), Some(_)) if self.aliases_first => self.alias(&Arc::clone(tree), depth),
@@ -336,6 +473,12 @@ impl<'a> Compiler<'a> {
         let mut all = self.part(rest, depth + 1)?;
         let mut last = None;
         while let Some((op, right)) = chain.pop() {
+            if matches!(right, Ast::Interval(_)) && matches!(op, BinaryOperator::Plus | BinaryOperator::Minus)
+            {
+                let sign = if *op == BinaryOperator::Plus { 1 } else { -1 };
+                (all, last) = (self.shifted(all, right, sign, depth)?, None);
+                continue;
+            }
             let right = self.part(right, depth + 1)?;
             // `a AND b AND c` is one list.
             match (&mut all, op) {
@@ -347,12 +490,53 @@ impl<'a> Compiler<'a> {
                         let (got, max) = ((steps + chain.len()) as u64, EXPR_DEPTH_MAX as u64);
                         return Err(Error::TooLarge { what: "the depth of an expression", got, max });
                     }
-                    all = operator(all, op, right)?;
+                    all = self.compared(all, op, right)?;
                 }
             }
             last = Some(op);
         }
         Ok(all)
+    }
+
+    /// A moment and so much more or less; a plain number is one of days.
+    pub(super) fn shifted(&mut self, at: Expr, by: &Ast, sign: i64, depth: usize) -> Result<Expr, Error> {
+        let (value, unit) = match by {
+            Ast::Interval(ast::Interval { value, leading_field: Some(unit), last_field: None, .. }) => {
+                (&**value, unit.to_string().to_ascii_uppercase())
+            }
+            Ast::Interval(other) => return unsupported(other.to_string()),
+            days => (days, "DAY".to_owned()),
+        };
+        let args = vec![at, self.part(value, depth + 1)?, Expr::text(unit), Expr::Const(Datum::Int(sign))];
+        call(super::calendar::SHIFT, args)
+    }
+
+    fn compared(&self, left: Expr, op: &BinaryOperator, right: Expr) -> Result<Expr, Error> {
+        let mut sides = [left, right];
+        self.in_one_form(&mut sides);
+        let [left, right] = sides;
+        operator(left, op, right)
+    }
+
+    /// Constants that are compared with a moment are put into the form in which moments are kept, for moments are
+    /// ordered by their texts.
+    fn in_one_form(&self, parts: &mut [Expr]) {
+        let kinds = Kinds { heads: self.columns.map_or(&[], |columns| columns.heads), aggregates: &[] };
+        let of = |part: &Expr| match part {
+            Expr::Column(_) | Expr::Cast(..) | Expr::Call(..) => {
+                Some(kinds.of(part)).filter(|kind| is_moment(*kind))
+            }
+            _ => None,
+        };
+        let Some(kind) = parts.iter().find_map(of) else { return };
+        for part in parts {
+            if let Expr::Const(datum) = part
+                && let Some(text) = datum.to_text()
+                && let Some(compared) = Moment::parse(&text).and_then(|moment| moment.compared(kind))
+            {
+                *part = Expr::text(compared);
+            }
+        }
     }
 
     /// `_utf8mb4'x'`, `N'x'`, `BINARY x`.
@@ -366,142 +550,6 @@ impl<'a> Compiler<'a> {
             _ => unsupported(format!("the introducer {prefix}")),
         }
     }
-
-    fn function(&mut self, function: &ast::Function, depth: usize) -> Result<Expr, Error> {
-        let name = match names(&function.name)?[..] {
-            [name] => name.to_ascii_uppercase(),
-            _ => return unsupported(format!("function {}", function.name)),
-        };
-        if function.over.is_some() {
-            return unsupported("window functions");
-        }
-        let list: &[FunctionArg] = match &function.args {
-            FunctionArguments::None => &[],
-            FunctionArguments::Subquery(_) => return unsupported("subqueries"),
-            FunctionArguments::List(list) => {
-                if !list.clauses.is_empty() {
-                    return unsupported(format!("clauses in the arguments of {name}"));
-                }
-                &list.args
-            }
-        };
-        let plain = matches!(function.parameters, FunctionArguments::None)
-            && function.within_group.is_empty()
-            && function.filter.is_none()
-            && function.null_treatment.is_none();
-        if !plain {
-            return unsupported(format!("clauses of {name}"));
-        }
-        if let Some(what) = What::named(&name) {
-            return self.aggregate(&name, what, function, list, depth);
-        }
-        if name == "VALUES" {
-            return self.new_value(list);
-        }
-        let mut args = Vec::with_capacity(list.len());
-        for arg in list {
-            match arg {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(tree)) => args.push(self.part(tree, depth)?),
-                _ => return Err(Error::Syntax { why: format!("'{arg}' is no argument of {name}") }),
-            }
-        }
-        match (name.as_str(), args.len()) {
-            ("IF", 3) => {
-                let mut args = args.into_iter();
-                let arms = args.next().zip(args.next()).into_iter().collect();
-                return Ok(Expr::Case { operand: None, arms, other: args.next().map(Box::new) });
-            }
-            // Of aggregates alone, and groups have one value of it.
-            ("ANY_VALUE", 1) => return Ok(args.remove(0)),
-            _ => {}
-        }
-        if let Some(datum) = self.known(&name, args.len()) {
-            return Ok(Expr::Const(datum));
-        }
-        call(&name, args)
-    }
-
-    /// Functions of the session and the moment.
-    fn known(&self, name: &str, args: usize) -> Option<Datum<'static>> {
-        if args > 0
-            && !matches!(name, "NOW" | "CURRENT_TIMESTAMP" | "SYSDATE" | "LOCALTIMESTAMP" | "LOCALTIME")
-        {
-            return None;
-        }
-        Some(match name {
-            "VERSION" => Datum::text(VERSION),
-            "DATABASE" | "SCHEMA" => self.vars.database.clone().map_or(Datum::Null, Datum::text),
-            "USER" | "SESSION_USER" | "SYSTEM_USER" => Datum::text(self.vars.user()),
-            "CURRENT_USER" => Datum::text(format!("{}@%", self.vars.client.user)),
-            "CONNECTION_ID" => Datum::Int(self.vars.connection(self.ctx)),
-            "LAST_INSERT_ID" => Datum::Int(self.vars.last_insert_id),
-            "ROW_COUNT" => Datum::Int(self.vars.row_count),
-            "NOW" | "CURRENT_TIMESTAMP" | "SYSDATE" | "LOCALTIMESTAMP" | "LOCALTIME" | "UTC_TIMESTAMP" => {
-                Datum::text(super::time::date_time(self.ctx.now.wall))
-            }
-            "CURDATE" | "CURRENT_DATE" | "UTC_DATE" => Datum::text(super::time::date(self.ctx.now.wall)),
-            "CURTIME" | "CURRENT_TIME" | "UTC_TIME" => Datum::text(super::time::time(self.ctx.now.wall)),
-            "UNIX_TIMESTAMP" => Datum::Int(self.ctx.now.wall.0.div_euclid(1_000_000)),
-            "PI" => Datum::Dec(Decimal::new(3_141_593, 6)),
-            _ => return None,
-        })
-    }
-
-    fn aggregate(
-        &mut self,
-        name: &str,
-        what: What,
-        function: &ast::Function,
-        list: &[FunctionArg],
-        depth: usize,
-    ) -> Result<Expr, Error> {
-        let distinct = match &function.args {
-            FunctionArguments::List(list) => {
-                list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct)
-            }
-            _ => false,
-        };
-        let Some(known) = self.aggregates.take() else {
-            return Err(Error::Sql {
-                code: 1111,
-                state: "HY000",
-                message: "Invalid use of group function".into(),
-            });
-        };
-        let compiled = match list {
-            [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] if what == What::Count && !distinct => {
-                Ok((What::Rows, Expr::Const(Datum::Int(1))))
-            }
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(tree))] => {
-                self.part(tree, depth).map(|arg| (what, arg))
-            }
-            [_, _, ..] if what == What::Count && distinct => {
-                unsupported("COUNT(DISTINCT) of several expressions")
-            }
-            _ => Err(Error::Syntax { why: format!("{name} has one argument") }),
-        };
-        let mut aggregates = known;
-        let result = compiled.map(|(what, arg)| {
-            aggregates.push(Aggregate { what, distinct, arg });
-            Expr::Aggregate(aggregates.len() - 1)
-        });
-        self.aggregates = Some(aggregates);
-        result
-    }
-
-    /// `VALUES(column)` in `ON DUPLICATE KEY UPDATE`.
-    fn new_value(&mut self, list: &[FunctionArg]) -> Result<Expr, Error> {
-        let (Some(begin), Some(columns)) = (self.new_row, self.columns) else {
-            return unsupported("VALUES() outside of ON DUPLICATE KEY UPDATE");
-        };
-        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Identifier(ident)))] = list else {
-            return Err(Error::Syntax { why: "VALUES has one argument, a column".into() });
-        };
-        let at = columns.find(&[&ident.value]);
-        let at =
-            at.ok_or_else(|| Error::NoColumn { column: ident.value.clone(), place: self.clause.into() })?;
-        Ok(Expr::Column(begin + at))
-    }
 }
 
 /// What this store does not evaluate, by its name.
@@ -513,8 +561,6 @@ fn not_done<T>(tree: &Ast) -> Result<T, Error> {
         Ast::RLike { .. } => "REGEXP",
         Ast::Tuple(_) => "row values",
         Ast::Interval(_) => "INTERVAL",
-        Ast::Extract { .. } => "EXTRACT",
-        Ast::TypedString(_) => "DATE, TIME and TIMESTAMP literals",
         Ast::MatchAgainst { .. } => "MATCH AGAINST",
         Ast::JsonAccess { .. } => "JSON",
         other => {
@@ -567,18 +613,6 @@ fn operator(left: Expr, op: &BinaryOperator, right: Expr) -> Result<Expr, Error>
 
 fn negated(not: bool, inner: Expr) -> Expr {
     if not { Expr::Not(Box::new(inner)) } else { inner }
-}
-
-fn call(name: &str, args: Vec<Expr>) -> Result<Expr, Error> {
-    let Some(function) = function::find(name) else {
-        return unsupported(format!("function {}", name.to_ascii_lowercase()));
-    };
-    if args.len() < function.args_min || args.len() > function.args_max {
-        let name = name.to_ascii_lowercase();
-        let message = format!("Incorrect parameter count in the call to native function '{name}'");
-        return Err(Error::Sql { code: 1582, state: "42000", message });
-    }
-    Ok(Expr::Call(function, args))
 }
 
 /// Evaluates at once what has only constants in it and can't go wrong in one way now and another later.

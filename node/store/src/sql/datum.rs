@@ -6,7 +6,8 @@
 //! too, and a comparison that said otherwise would see rows that an access by key does not.
 
 use super::decimal::Decimal;
-use crate::value::Value;
+use crate::request::Param;
+use crate::value::{Real, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -41,8 +42,23 @@ impl<'a> Datum<'a> {
         match value {
             Value::Null => Datum::Null,
             Value::Int(n) => Datum::Int(*n),
+            Value::UInt(n) => Datum::Dec(Decimal::from(*n)),
+            Value::Dec(n) => Datum::Dec(*n),
+            Value::Double(n) => Datum::Double(n.get()),
             Value::Text(text) => Datum::Text(Cow::Borrowed(text)),
             Value::Bytes(bytes) => Datum::Bytes(Cow::Borrowed(bytes)),
+        }
+    }
+
+    pub fn of_param(param: Param) -> Datum<'static> {
+        match param {
+            Param::Null => Datum::Null,
+            Param::Int(n) => Datum::Int(n),
+            Param::UInt(n) => super::eval::unsigned(n),
+            Param::Double(bits) if !f64::from_bits(bits).is_finite() => Datum::Null,
+            Param::Double(bits) => Datum::Double(f64::from_bits(bits)),
+            Param::Text(text) => Datum::text(text),
+            Param::Bytes(bytes) => Datum::Bytes(bytes.into()),
         }
     }
 
@@ -69,13 +85,13 @@ impl<'a> Datum<'a> {
         }
     }
 
-    /// As a cell of a result.
+    /// As a cell of a row.
     pub fn into_value(self) -> Value {
         match self {
             Datum::Null => Value::Null,
             Datum::Int(n) => Value::Int(n),
-            Datum::Dec(n) => Value::Text(n.to_string()),
-            Datum::Double(n) => Value::Text(double(n)),
+            Datum::Dec(n) => Value::Dec(n),
+            Datum::Double(n) => Real::new(n).map_or(Value::Null, Value::Double),
             Datum::Text(text) => Value::Text(text.into_owned()),
             Datum::Bytes(bytes) => Value::Bytes(bytes.into_owned()),
         }

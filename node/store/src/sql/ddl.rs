@@ -3,19 +3,21 @@
 //! What the kernel can't keep is refused by its name; only what has no effect on data (an engine's name, a comment)
 //! is let go.
 
+use super::alter::Alter;
 use super::compile::{Compiler, names, unsupported};
 use super::convert::into_column;
 use super::tree::table_name;
 use super::vars::Vars;
 use crate::error::Error;
-use crate::request::{Column, ColumnType, TableDef};
+use crate::index;
+use crate::request::{Column, ColumnType, IndexDef, IndexPart, Stamp, TableDef};
 use crate::session::Context;
 use crate::value::Value;
 use sqlparser::ast::{self, ColumnOption, DataType, TableConstraint};
 use sqlparser::tokenizer::Token;
 use std::fmt::Write as _;
 
-fn refuse(code: u16, state: &'static str, message: impl Into<String>) -> Error {
+pub fn refuse(code: u16, state: &'static str, message: impl Into<String>) -> Error {
     Error::Sql { code, state, message: message.into() }
 }
 
@@ -23,6 +25,19 @@ fn refuse(code: u16, state: &'static str, message: impl Into<String>) -> Error {
 const TEXT: u32 = 65_535;
 const MEDIUMTEXT: u32 = 16_777_215;
 const LONGTEXT: u32 = u32::MAX;
+
+/// `CREATE TABLE name LIKE other`, if it is that.
+pub fn like(tree: &ast::CreateTable) -> Result<Option<Alter>, Error> {
+    let (ast::CreateTableLikeKind::Parenthesized(like) | ast::CreateTableLikeKind::Plain(like)) =
+        match &tree.like {
+            Some(like) => like,
+            None => return Ok(None),
+        };
+    if tree.temporary || tree.or_replace || like.defaults.is_some() {
+        return unsupported("this form of CREATE TABLE … LIKE");
+    }
+    Alter::like(&like.name, table_name(&tree.name)?, tree.if_not_exists).map(Some)
+}
 
 pub fn create(tree: ast::CreateTable, vars: &Vars, ctx: &Context<'_>) -> Result<TableDef, Error> {
     let name = vars.table(&table_name(&tree.name)?)?.to_owned();
@@ -32,109 +47,239 @@ pub fn create(tree: ast::CreateTable, vars: &Vars, ctx: &Context<'_>) -> Result<
     if tree.or_replace {
         return unsupported("CREATE OR REPLACE TABLE");
     }
-    if tree.query.is_some() || tree.columns.is_empty() && tree.like.is_some() {
-        return unsupported("CREATE TABLE … SELECT and … LIKE");
+    if tree.query.is_some() {
+        return unsupported("CREATE TABLE … SELECT");
     }
     if tree.partition_by.is_some() {
         return unsupported("PARTITION BY");
     }
     options(&tree.table_options)?;
-    let mut columns = Vec::new();
-    let mut primary: Option<Vec<usize>> = None;
-    let mut auto_increment = None;
-    for (at, def) in tree.columns.iter().enumerate() {
-        let mut column = Column {
-            name: def.name.value.clone(),
-            kind: kind(&def.data_type)?,
-            nullable: true,
-            default: None,
-        };
-        for option in &def.options {
-            match &option.option {
-                ColumnOption::Null => column.nullable = true,
-                ColumnOption::NotNull => column.nullable = false,
-                ColumnOption::Comment(_) => {}
-                ColumnOption::Default(tree) => column.default = default(&column, tree, vars, ctx)?,
-                ColumnOption::PrimaryKey(_) => set_primary(&mut primary, vec![at])?,
-                ColumnOption::Unique(_) => return unsupported("UNIQUE (keys other than the primary key)"),
-                ColumnOption::ForeignKey(_) => return unsupported("FOREIGN KEY"),
-                ColumnOption::Check(_) => return unsupported("CHECK"),
-                ColumnOption::Generated { .. } => return unsupported("generated columns"),
-                ColumnOption::OnUpdate(_) => return unsupported("ON UPDATE"),
-                ColumnOption::CharacterSet(set) => charset(&set.to_string())?,
-                ColumnOption::Collation(name) => collation(&name.to_string())?,
-                ColumnOption::DialectSpecific(tokens) if is_word(tokens, "AUTO_INCREMENT") => {
-                    if auto_increment.replace(at).is_some() {
-                        return Err(one_auto_column());
-                    }
-                }
-                other => return unsupported(format!("the column option {other}")),
-            }
-        }
-        columns.push(column);
+    let mut draft = Draft::default();
+    for def in &tree.columns {
+        let spec = column(&def.name, &def.data_type, def.options.iter().map(|def| &def.option), vars, ctx)?;
+        draft.def.columns.push(spec.column.clone());
+        draft.keys_of(draft.def.columns.len() - 1, &spec)?;
     }
     for constraint in &tree.constraints {
-        match constraint {
-            TableConstraint::PrimaryKey(key) => {
-                let places = key
-                    .columns
-                    .iter()
-                    .map(|column| key_column(&columns, column))
-                    .collect::<Result<_, _>>()?;
-                set_primary(&mut primary, places)?;
+        draft.constraint(constraint)?;
+    }
+    draft.def.name = name;
+    draft.def.if_not_exists = tree.if_not_exists;
+    draft.finished()
+}
+
+/// A definition under way.
+#[derive(Debug, Default)]
+pub struct Draft {
+    pub def: TableDef,
+}
+
+/// A column as it is written in a definition.
+pub struct ColumnSpec {
+    pub column: Column,
+    primary: bool,
+    unique: bool,
+    auto_increment: bool,
+    now: bool,
+    on_update: bool,
+}
+
+impl ColumnSpec {
+    /// Whether its default is the time of the statement.
+    pub fn stamped(&self) -> bool {
+        self.now
+    }
+}
+
+pub fn column<'o>(
+    name: &ast::Ident,
+    data_type: &DataType,
+    options: impl Iterator<Item = &'o ColumnOption>,
+    vars: &Vars,
+    ctx: &Context<'_>,
+) -> Result<ColumnSpec, Error> {
+    let column = Column { name: name.value.clone(), kind: kind(data_type)?, nullable: true, default: None };
+    let mut spec = ColumnSpec {
+        column,
+        primary: false,
+        unique: false,
+        auto_increment: false,
+        now: false,
+        on_update: false,
+    };
+    for option in options {
+        match option {
+            ColumnOption::Null => spec.column.nullable = true,
+            ColumnOption::NotNull => spec.column.nullable = false,
+            ColumnOption::Comment(_) => {}
+            ColumnOption::Default(tree) if is_now(tree) && is_stamp(spec.column.kind) => spec.now = true,
+            ColumnOption::Default(tree) => spec.column.default = default(&spec.column, tree, vars, ctx)?,
+            ColumnOption::PrimaryKey(_) => spec.primary = true,
+            ColumnOption::Unique(_) => spec.unique = true,
+            ColumnOption::ForeignKey(_) => return unsupported("FOREIGN KEY"),
+            ColumnOption::Check(_) => return unsupported("CHECK"),
+            ColumnOption::Generated { .. } => return unsupported("generated columns"),
+            ColumnOption::OnUpdate(tree) if is_now(tree) && is_stamp(spec.column.kind) => {
+                spec.on_update = true
             }
-            TableConstraint::Unique(_) => return unsupported("UNIQUE (keys other than the primary key)"),
-            TableConstraint::Index(_) => {
-                return unsupported("KEY and INDEX (keys other than the primary key)");
+            ColumnOption::OnUpdate(_) => return unsupported("ON UPDATE"),
+            ColumnOption::CharacterSet(set) => charset(&set.to_string())?,
+            ColumnOption::Collation(name) => collation(&name.to_string())?,
+            ColumnOption::DialectSpecific(tokens) if is_word(tokens, "AUTO_INCREMENT") => {
+                spec.auto_increment = true;
+                spec.column.nullable = false;
             }
-            TableConstraint::ForeignKey(_) => return unsupported("FOREIGN KEY"),
-            TableConstraint::Check(_) => return unsupported("CHECK"),
-            TableConstraint::FulltextOrSpatial(_) => return unsupported("FULLTEXT and SPATIAL keys"),
-            other => return unsupported(other.to_string()),
+            other => return unsupported(format!("the column option {other}")),
         }
     }
-    let primary = primary.unwrap_or_default();
-    if primary.iter().any(|at| long(columns[*at].kind)) {
-        return Err(refuse(
-            1170,
-            "42000",
-            "BLOB/TEXT column in a key: give it a length, as VARCHAR or VARBINARY",
-        ));
+    Ok(spec)
+}
+
+impl Draft {
+    /// The keys that stand with the column at `at`.
+    pub fn keys_of(&mut self, at: usize, spec: &ColumnSpec) -> Result<(), Error> {
+        self.def.stamps.retain(|stamp| stamp.column != at);
+        if spec.now || spec.on_update {
+            self.def.stamps.push(Stamp { column: at, default: spec.now, on_update: spec.on_update });
+        }
+        if spec.primary {
+            self.primary(vec![at])?;
+        }
+        if spec.unique {
+            self.index(None, vec![IndexPart { column: at, prefix: 0 }], true)?;
+        }
+        if spec.auto_increment && self.def.auto_increment.replace(at).is_some_and(|other| other != at) {
+            return Err(one_auto_column());
+        }
+        Ok(())
     }
-    if auto_increment.is_some_and(|at| primary.first() != Some(&at)) {
-        return Err(one_auto_column());
+
+    fn primary(&mut self, places: Vec<usize>) -> Result<(), Error> {
+        if !self.def.primary.is_empty() {
+            return Err(refuse(1068, "42000", "Multiple primary key defined"));
+        }
+        self.def.primary = places;
+        Ok(())
     }
-    if let Some(at) = auto_increment {
-        columns[at].nullable = false;
+
+    /// Adds a key; one without a name is called after its first column.
+    pub fn index(&mut self, name: Option<&str>, parts: Vec<IndexPart>, unique: bool) -> Result<(), Error> {
+        let Some(first) = parts.first() else {
+            return Err(Error::Syntax { why: "a key has a column".into() });
+        };
+        let taken = |name: &str| self.def.indexes.iter().any(|index| index.name.eq_ignore_ascii_case(name));
+        let name = match name {
+            Some(name) if taken(name) => {
+                return Err(refuse(1061, "42000", format!("Duplicate key name '{name}'")));
+            }
+            Some(name) => name.to_owned(),
+            None => {
+                let base = &self.def.columns[first.column].name;
+                let numbered = (2..).map(|n| format!("{base}_{n}"));
+                let mut names = std::iter::once(base.clone()).chain(numbered);
+                names.find(|name| !taken(name)).expect("the numbers do not end")
+            }
+        };
+        self.def.indexes.push(IndexDef { name, parts, unique });
+        Ok(())
     }
-    Ok(TableDef { name, columns, primary, auto_increment, if_not_exists: tree.if_not_exists })
+
+    pub fn constraint(&mut self, constraint: &TableConstraint) -> Result<(), Error> {
+        match constraint {
+            TableConstraint::PrimaryKey(key) => {
+                let parts = self.parts(&key.columns)?;
+                if parts.iter().any(|part| part.prefix > 0) {
+                    return unsupported("a primary key of the first characters of a column");
+                }
+                self.primary(parts.iter().map(|part| part.column).collect())
+            }
+            TableConstraint::Unique(key) => {
+                let name = key.index_name.as_ref().or(key.name.as_ref());
+                let parts = self.parts(&key.columns)?;
+                self.index(name.map(|name| name.value.as_str()), parts, true)
+            }
+            TableConstraint::Index(key) => {
+                let parts = self.parts(&key.columns)?;
+                self.index(key.name.as_ref().map(|name| name.value.as_str()), parts, false)
+            }
+            TableConstraint::ForeignKey(_) => unsupported("FOREIGN KEY"),
+            TableConstraint::Check(_) => unsupported("CHECK"),
+            TableConstraint::FulltextOrSpatial(_) => unsupported("FULLTEXT and SPATIAL keys"),
+            other => unsupported(other.to_string()),
+        }
+    }
+
+    pub fn parts(&self, columns: &[ast::IndexColumn]) -> Result<Vec<IndexPart>, Error> {
+        columns.iter().map(|column| key_part(&self.def.columns, column)).collect()
+    }
+
+    /// The definition, if it is one that can be kept.
+    pub fn finished(mut self) -> Result<TableDef, Error> {
+        let def = &mut self.def;
+        let whole = |column: usize, prefix: u32| prefix == 0 && long(def.columns[column].kind);
+        let parts = def.indexes.iter().flat_map(|index| &index.parts);
+        if def.primary.iter().any(|at| whole(*at, 0))
+            || parts.clone().any(|part| whole(part.column, part.prefix))
+        {
+            let why = "BLOB/TEXT column used in key specification without a key length";
+            return Err(refuse(1170, "42000", why));
+        }
+        // The first characters are all there are.
+        let columns = &def.columns;
+        for part in def.indexes.iter_mut().flat_map(|index| &mut index.parts) {
+            if matches!(columns[part.column].kind, ColumnType::Text { chars_max } if chars_max == part.prefix)
+            {
+                part.prefix = 0;
+            }
+        }
+        if def.auto_increment.is_some_and(|at| !index::leads(def, at)) {
+            return Err(one_auto_column());
+        }
+        if let Some(at) = def.auto_increment {
+            def.columns[at].nullable = false;
+        }
+        Ok(self.def)
+    }
 }
 
 fn one_auto_column() -> Error {
-    let why =
-        "Incorrect table definition; there can be only one auto column and it must lead the primary key";
+    let why = "Incorrect table definition; there can be only one auto column and it must be defined as a key";
     refuse(1075, "42000", why)
 }
 
-fn set_primary(primary: &mut Option<Vec<usize>>, places: Vec<usize>) -> Result<(), Error> {
-    match primary.replace(places) {
-        None => Ok(()),
-        Some(_) => Err(refuse(1068, "42000", "Multiple primary key defined")),
-    }
-}
-
-fn key_column(columns: &[Column], column: &ast::IndexColumn) -> Result<usize, Error> {
+fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, Error> {
     let by = &column.column;
     if by.options.sort == Some(ast::OrderBySort::Desc) {
         return unsupported("DESC in a key");
     }
-    let name = match &by.expr {
-        ast::Expr::Identifier(ident) => &ident.value,
-        ast::Expr::Function(_) => return unsupported("a key of the first characters of a column"),
+    let (name, prefix) = match &by.expr {
+        ast::Expr::Identifier(ident) => (&ident.value, 0),
+        // `name(10)`: the parser takes it for a call.
+        ast::Expr::Function(call) => {
+            match (&call.name.0[..], call.args.to_string().trim_matches(['(', ')']).parse()) {
+                ([ast::ObjectNamePart::Identifier(ident)], Ok(prefix)) if prefix > 0 => {
+                    (&ident.value, prefix)
+                }
+                _ => return unsupported(format!("the key part {call}")),
+            }
+        }
         other => return unsupported(format!("the key part {other}")),
     };
     let at = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-    at.ok_or_else(|| refuse(1072, "42000", format!("Key column '{name}' doesn't exist in table")))
+    let at =
+        at.ok_or_else(|| refuse(1072, "42000", format!("Key column '{name}' doesn't exist in table")))?;
+    Ok(IndexPart { column: at, prefix })
+}
+
+/// `CURRENT_TIMESTAMP` in one of its spellings.
+fn is_now(tree: &ast::Expr) -> bool {
+    let text = tree.to_string().to_ascii_uppercase();
+    let name = text.split('(').next().unwrap_or_default();
+    matches!(name, "CURRENT_TIMESTAMP" | "NOW" | "LOCALTIME" | "LOCALTIMESTAMP")
+}
+
+fn is_stamp(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::DateTime { .. } | ColumnType::Timestamp { .. })
 }
 
 fn is_word(tokens: &[Token], text: &str) -> bool {
@@ -150,7 +295,7 @@ fn long(kind: ColumnType) -> bool {
     }
 }
 
-fn default(
+pub fn default(
     column: &Column,
     tree: &ast::Expr,
     vars: &Vars,
@@ -172,6 +317,13 @@ fn default(
 
 fn kind(data_type: &DataType) -> Result<ColumnType, Error> {
     let int = |bits| Ok(ColumnType::Int { bits });
+    let uint = |bits| Ok(ColumnType::UInt { bits });
+    let decimal = |digits: u64, scale: i64| {
+        // What is out of bounds is refused by the catalogue, with the column's name.
+        let (digits, scale) =
+            (u8::try_from(digits).unwrap_or(u8::MAX), u8::try_from(scale).unwrap_or(u8::MAX));
+        Ok(ColumnType::Decimal { digits, scale })
+    };
     let chars = |length: &Option<ast::CharacterLength>, otherwise: Option<u32>, most: u32| match length {
         None => match otherwise {
             Some(chars_max) => Ok(ColumnType::Text { chars_max }),
@@ -189,15 +341,32 @@ fn kind(data_type: &DataType) -> Result<ColumnType, Error> {
         _ => Err(too_long(length.unwrap_or(0), most)),
     };
     match data_type {
-        DataType::TinyInt(_) | DataType::TinyIntUnsigned(_) | DataType::Bool | DataType::Boolean => int(8),
-        DataType::SmallInt(_) | DataType::SmallIntUnsigned(_) | DataType::Int2(_) => int(16),
-        DataType::MediumInt(_) | DataType::MediumIntUnsigned(_) => int(24),
-        DataType::Int(_)
-        | DataType::Integer(_)
-        | DataType::Int4(_)
-        | DataType::IntUnsigned(_)
-        | DataType::IntegerUnsigned(_) => int(32),
-        DataType::BigInt(_) | DataType::BigIntUnsigned(_) | DataType::Int8(_) => int(64),
+        DataType::TinyInt(_) | DataType::Bool | DataType::Boolean => int(8),
+        DataType::SmallInt(_) | DataType::Int2(_) => int(16),
+        DataType::MediumInt(_) => int(24),
+        DataType::Int(_) | DataType::Integer(_) | DataType::Int4(_) => int(32),
+        DataType::BigInt(_) | DataType::Int8(_) => int(64),
+        DataType::TinyIntUnsigned(_) => uint(8),
+        DataType::SmallIntUnsigned(_) | DataType::Int2Unsigned(_) => uint(16),
+        DataType::MediumIntUnsigned(_) => uint(24),
+        DataType::IntUnsigned(_) | DataType::IntegerUnsigned(_) | DataType::Int4Unsigned(_) => uint(32),
+        DataType::BigIntUnsigned(_) | DataType::Int8Unsigned(_) => uint(64),
+        DataType::Decimal(info) | DataType::Dec(info) | DataType::Numeric(info) => match info {
+            ast::ExactNumberInfo::None => Ok(ColumnType::Decimal { digits: 10, scale: 0 }),
+            ast::ExactNumberInfo::Precision(digits) => decimal(*digits, 0),
+            ast::ExactNumberInfo::PrecisionAndScale(digits, scale) => decimal(*digits, *scale),
+        },
+        DataType::Float(ast::ExactNumberInfo::Precision(digits)) if *digits > 24 => Ok(ColumnType::Double),
+        DataType::Float(_) => Ok(ColumnType::Float),
+        DataType::Double(_) | DataType::DoublePrecision | DataType::Real => Ok(ColumnType::Double),
+        DataType::Date => Ok(ColumnType::Date),
+        DataType::Time(None | Some(0), _) => Ok(ColumnType::Time),
+        DataType::Datetime(digits) => Ok(ColumnType::DateTime { digits: digits.unwrap_or(0).min(99) as u8 }),
+        DataType::Timestamp(digits, _) => {
+            Ok(ColumnType::Timestamp { digits: digits.unwrap_or(0).min(99) as u8 })
+        }
+        // As MariaDB keeps it.
+        DataType::JSON => Ok(ColumnType::Text { chars_max: LONGTEXT }),
         DataType::Char(length) | DataType::Character(length) => chars(length, Some(1), 255),
         DataType::Varchar(length)
         | DataType::CharVarying(length)
@@ -299,8 +468,15 @@ pub fn type_name(kind: ColumnType) -> String {
         ColumnType::Bytes { bytes_max: TEXT } => "blob".into(),
         ColumnType::Bytes { bytes_max } => format!("varbinary({bytes_max})"),
         ColumnType::Decimal { digits, scale } => format!("decimal({digits},{scale})"),
+        ColumnType::UInt { bits } => format!("{} unsigned", type_name(ColumnType::Int { bits })),
         ColumnType::Double => "double".into(),
-        ColumnType::DateTime => "datetime".into(),
+        ColumnType::Float => "float".into(),
+        ColumnType::DateTime { digits: 0 } => "datetime".into(),
+        ColumnType::DateTime { digits } => format!("datetime({digits})"),
+        ColumnType::Timestamp { digits: 0 } => "timestamp".into(),
+        ColumnType::Timestamp { digits } => format!("timestamp({digits})"),
+        ColumnType::Date => "date".into(),
+        ColumnType::Time => "time".into(),
     }
 }
 
@@ -312,7 +488,7 @@ fn quoted(name: &str) -> String {
 pub fn literal(value: &Value) -> String {
     match value {
         Value::Null => "NULL".into(),
-        Value::Int(n) => format!("'{n}'"),
+        Value::Int(_) | Value::UInt(_) | Value::Dec(_) | Value::Double(_) => format!("'{value}'"),
         Value::Text(text) => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
         Value::Bytes(bytes) => bytes.iter().fold("0x".to_owned(), |mut out, byte| {
             let _ = write!(out, "{byte:02X}");
@@ -329,11 +505,22 @@ pub fn show_create(def: &TableDef) -> String {
         if !column.nullable {
             line += " NOT NULL";
         }
+        let stamp = def.stamps.iter().find(|stamp| stamp.column == at);
+        let now = match column.kind {
+            ColumnType::DateTime { digits } | ColumnType::Timestamp { digits } if digits > 0 => {
+                format!("CURRENT_TIMESTAMP({digits})")
+            }
+            _ => "CURRENT_TIMESTAMP".to_owned(),
+        };
         match &column.default {
+            _ if stamp.is_some_and(|stamp| stamp.default) => line += &format!(" DEFAULT {now}"),
             Some(value) => line += &format!(" DEFAULT {}", literal(value)),
             // MySQL leaves it out where a TEXT or BLOB could have none other.
             None if column.nullable && !long(column.kind) => line += " DEFAULT NULL",
             None => {}
+        }
+        if stamp.is_some_and(|stamp| stamp.on_update) {
+            line += &format!(" ON UPDATE {now}");
         }
         if def.auto_increment == Some(at) {
             line += " AUTO_INCREMENT";
@@ -343,6 +530,15 @@ pub fn show_create(def: &TableDef) -> String {
     if !def.primary.is_empty() {
         let key: Vec<_> = def.primary.iter().map(|at| quoted(&def.columns[*at].name)).collect();
         lines.push(format!("  PRIMARY KEY ({})", key.join(",")));
+    }
+    for index in &def.indexes {
+        let part = |part: &IndexPart| {
+            let name = quoted(&def.columns[part.column].name);
+            if part.prefix == 0 { name } else { format!("{name}({})", part.prefix) }
+        };
+        let parts: Vec<_> = index.parts.iter().map(part).collect();
+        let unique = if index.unique { "UNIQUE " } else { "" };
+        lines.push(format!("  {unique}KEY {} ({})", quoted(&index.name), parts.join(",")));
     }
     let name = quoted(&def.name);
     let body = lines.join(",\n");

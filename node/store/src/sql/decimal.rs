@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// Digits behind the point, at most; MySQL's bound.
 pub const SCALE_MAX: u8 = 30;
@@ -195,6 +196,28 @@ impl Decimal {
         out[..16].copy_from_slice(&((whole as u128) ^ (1 << 127)).to_be_bytes());
         out[16..].copy_from_slice(&rest.to_be_bytes());
         out
+    }
+}
+
+impl Hash for Decimal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sortable().hash(state);
+    }
+}
+
+impl Decimal {
+    /// The number in units of its last digit.
+    pub fn units(self) -> i128 {
+        self.units
+    }
+
+    /// What [`sortable`](Decimal::sortable) made of a number with so many digits behind the point.
+    pub fn sorted(bytes: &[u8; 32], scale: u8) -> Option<Decimal> {
+        let half = |at: usize| u128::from_be_bytes(bytes[at..at + 16].try_into().expect("sixteen bytes"));
+        let (whole, rest) = ((half(0) ^ (1 << 127)) as i128, i128::try_from(half(16)).ok()?);
+        let spare = power(SCALE_MAX.checked_sub(scale)?)?;
+        let units = whole.checked_mul(power(scale)?)?.checked_add(rest / spare)?;
+        Some(Decimal { units, scale })
     }
 }
 

@@ -7,6 +7,8 @@ use super::datum::{Datum, Fit, Number};
 use super::decimal::Decimal;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target, out_of_range, truncated};
 use super::function::Function;
+use super::moment::Moment;
+use super::sub::Answered;
 use crate::error::Error;
 use std::cmp::Ordering;
 
@@ -43,6 +45,12 @@ impl Expr {
                 case(operand.as_deref(), arms, other.as_deref(), row, checks)
             }
             Expr::Call(function, args) => called(function, args, row, checks),
+            Expr::Outer(_) => unreachable!("a subquery is bound to a row before it runs"),
+            Expr::Sub(at, _) => match &row.subs[*at] {
+                Answered::One(datum) => Ok(borrow(datum)),
+                _ => unreachable!("a subquery has run before its answer is asked for"),
+            },
+            Expr::InSub(sought, at) => in_sub(sought, *at, row, checks),
         }
     }
 }
@@ -90,6 +98,27 @@ fn is_in<'a>(parts: &'a [Expr], row: Row<'a>, checks: &Checks) -> Evaluated<'a> 
         }
     }
     Ok(if unknown { Datum::Null } else { Datum::truth(false) })
+}
+
+fn in_sub<'a>(sought: &'a Expr, at: usize, row: Row<'a>, checks: &Checks) -> Evaluated<'a> {
+    let sought = sought.eval(row, checks)?;
+    let Answered::List(list) = &row.subs[at] else {
+        unreachable!("a subquery has run before its answer is asked for")
+    };
+    let found = match list.has(&sought) {
+        Ok(found) => found,
+        Err(values) => {
+            let mut found = (!list.has_null()).then_some(false);
+            for value in values {
+                if checks.compare(&sought, value)? == Some(Ordering::Equal) {
+                    found = Some(true);
+                    break;
+                }
+            }
+            found
+        }
+    };
+    Ok(found.map_or(Datum::Null, Datum::truth))
 }
 
 fn between<'a>(parts: &'a [Expr; 3], row: Row<'a>, checks: &Checks) -> Evaluated<'a> {
@@ -335,6 +364,16 @@ fn cast<'a>(target: Target, datum: &'a Datum<'a>, checks: &Checks) -> Result<Dat
                 unsigned(whole.max(i64::MIN.into()) as i64 as u64)
             } else {
                 unsigned(u64::try_from(whole).unwrap_or(u64::MAX))
+            }
+        }
+        Target::Moment(kind) => {
+            let text = datum.to_text().unwrap_or_default();
+            match Moment::parse(&text).and_then(|moment| moment.kept(kind)) {
+                Some(kept) => Datum::text(kept),
+                None => {
+                    cut("datetime")?;
+                    Datum::Null
+                }
             }
         }
         Target::Text { chars_max } => {

@@ -6,7 +6,9 @@
 
 use super::datum::{Datum, Fit, Number};
 use super::function::Function;
+use super::sub::Answered;
 use crate::error::Error;
+use crate::request::ColumnType;
 use crate::value::Value;
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
@@ -45,6 +47,12 @@ pub enum Expr {
     },
     Cast(Target, Box<Expr>),
     Call(&'static Function, Vec<Expr>),
+    /// A column of the row around a subquery.
+    Outer(usize),
+    /// The one value that a subquery answers, of this kind.
+    Sub(usize, ColumnType),
+    /// Whether a value is among those that a subquery answers.
+    InSub(Box<Expr>, usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +96,7 @@ pub enum Target {
     Bytes { bytes_max: Option<u32> },
     Decimal { digits: u8, scale: u8 },
     Double,
+    Moment(ColumnType),
 }
 
 /// A warning of the statement under way.
@@ -102,7 +111,7 @@ pub struct Warning {
 pub const WARNINGS_MAX: usize = 64;
 
 /// How strict the statement is, and what it warned of.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Checks {
     /// What a read would warn of, a write refuses.
     strict: bool,
@@ -198,13 +207,15 @@ pub fn truncated(kind: &str, datum: &Datum) -> String {
 pub struct Row<'a> {
     pub cells: &'a [Value],
     pub aggregates: &'a [Datum<'static>],
+    /// What the subqueries answered.
+    pub subs: &'a [Answered],
 }
 
 impl<'a> Row<'a> {
-    pub const EMPTY: Row<'static> = Row { cells: &[], aggregates: &[] };
+    pub const EMPTY: Row<'static> = Row { cells: &[], aggregates: &[], subs: &[] };
 
     pub fn of(cells: &'a [Value]) -> Row<'a> {
-        Row { cells, aggregates: &[] }
+        Row { cells, aggregates: &[], subs: &[] }
     }
 }
 
@@ -231,11 +242,51 @@ impl Expr {
         }
     }
 
+    /// Lets each part of the expression be changed, the whole last.
+    pub fn change(&mut self, each: &mut dyn FnMut(&mut Expr)) {
+        match self {
+            Expr::Const(_) | Expr::Column(_) | Expr::Aggregate(_) | Expr::Outer(_) | Expr::Sub(..) => {}
+            Expr::And(parts) | Expr::Or(parts) | Expr::In(parts) | Expr::Call(_, parts) => {
+                parts.iter_mut().for_each(|part| part.change(each));
+            }
+            Expr::Xor(pair) | Expr::Compare(_, pair) | Expr::Arith(_, pair) | Expr::Bits(_, pair) => {
+                pair.iter_mut().for_each(|part| part.change(each));
+            }
+            Expr::Between(parts) => parts.iter_mut().for_each(|part| part.change(each)),
+            Expr::Not(part)
+            | Expr::Negate(part)
+            | Expr::Invert(part)
+            | Expr::IsNull(part)
+            | Expr::Is(_, part)
+            | Expr::InSub(part, _)
+            | Expr::Cast(_, part) => part.change(each),
+            Expr::Like { text, pattern, .. } => {
+                text.change(each);
+                pattern.change(each);
+            }
+            Expr::Case { operand, arms, other } => {
+                operand.iter_mut().chain(other).for_each(|part| part.change(each));
+                for (when, then) in arms {
+                    when.change(each);
+                    then.change(each);
+                }
+            }
+        }
+        each(self);
+    }
+
+    /// Whether it waits for a subquery.
+    pub fn asks(&self) -> bool {
+        let mut asks = false;
+        self.visit(&mut |part| asks |= matches!(part, Expr::Sub(..) | Expr::InSub(..)));
+        asks
+    }
+
     /// Shows each part of the expression, the whole first.
     pub fn visit<'e>(&'e self, each: &mut dyn FnMut(&'e Expr)) {
         each(self);
         match self {
-            Expr::Const(_) | Expr::Column(_) | Expr::Aggregate(_) => {}
+            Expr::Const(_) | Expr::Column(_) | Expr::Aggregate(_) | Expr::Outer(_) | Expr::Sub(..) => {}
             Expr::And(parts) | Expr::Or(parts) | Expr::In(parts) | Expr::Call(_, parts) => {
                 parts.iter().for_each(|part| part.visit(each));
             }
@@ -248,6 +299,7 @@ impl Expr {
             | Expr::Invert(part)
             | Expr::IsNull(part)
             | Expr::Is(_, part)
+            | Expr::InSub(part, _)
             | Expr::Cast(_, part) => part.visit(each),
             Expr::Like { text, pattern, .. } => {
                 text.visit(each);

@@ -8,11 +8,14 @@ use super::decimal::{Decimal, SCALE_MAX};
 use super::eval::arith;
 use super::expr::{Arith, Checks, out_of_range};
 use crate::error::Error;
+use crate::request::ColumnType;
 use std::cmp::Ordering;
 
 /// What a function yields, for the column that announces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Yields {
+    /// A date or time.
+    Moment(ColumnType),
     Int,
     Text,
     /// As its first argument.
@@ -37,7 +40,7 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const fn function(
+pub const fn function(
     name: &'static str,
     args_min: usize,
     args_max: usize,
@@ -110,7 +113,10 @@ static FUNCTIONS: &[Function] = &[
 const TEXT_BYTES_MAX: usize = 16 << 20;
 
 pub fn find(name: &str) -> Option<&'static Function> {
-    FUNCTIONS.iter().find(|function| function.name.eq_ignore_ascii_case(name))
+    FUNCTIONS
+        .iter()
+        .chain(super::calendar::FUNCTIONS)
+        .find(|function| function.name.eq_ignore_ascii_case(name))
 }
 
 /// The first argument as text; NULL stays NULL.

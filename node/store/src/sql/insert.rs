@@ -1,9 +1,10 @@
 //! INSERT and REPLACE: one row after the other, each with an id of this node's class where one is asked for.
 
 use super::compile::{Columns, Compiler};
-use super::convert::{default_of, into_column};
+use super::convert::{default_of, into_column, now};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
+use super::select::Select;
 use super::tree::{InsertTree, OnDuplicate};
 use crate::error::Error;
 use crate::key;
@@ -12,6 +13,7 @@ use crate::row;
 use crate::session::{Env, Turn};
 use crate::table::TableInfo;
 use crate::value::Value;
+use plait_base::Wall;
 use sqlparser::ast::Expr as Ast;
 use std::sync::Arc;
 
@@ -23,6 +25,9 @@ pub struct Insert {
     columns: Vec<usize>,
     /// What happens to a row that is there; `None`: nothing special.
     on_duplicate: Option<Vec<(usize, Assigned)>>,
+    /// What gives the rows, until it has run; and its rows.
+    select: Option<Box<Select>>,
+    given: Vec<Vec<Value>>,
     /// The next row.
     at: usize,
     done: Done,
@@ -69,7 +74,8 @@ impl Insert {
             columns.push(at);
         }
         // `INSERT INTO t () VALUES ()` is a row of defaults.
-        let all_default = tree.columns.is_empty() && tree.rows.iter().all(Vec::is_empty);
+        let all_default =
+            tree.columns.is_empty() && tree.rows.iter().all(Vec::is_empty) && tree.source.is_none();
         if tree.columns.is_empty() && !all_default {
             columns = (0..info.def.columns.len()).collect();
         }
@@ -99,6 +105,8 @@ impl Insert {
             info,
             columns,
             on_duplicate,
+            select: None,
+            given: Vec::new(),
             at: 0,
             done: Done::default(),
             explicit: 0,
@@ -107,8 +115,25 @@ impl Insert {
         })
     }
 
+    /// Rows come from this query.
+    pub fn of(mut self, select: Select) -> Result<Insert, Error> {
+        if select.heads().len() != self.columns.len() {
+            return Err(count_differs(1));
+        }
+        self.select = Some(Box::new(select));
+        Ok(self)
+    }
+
     pub fn run(&mut self, tree: &InsertTree, env: &mut Env<'_>) -> Turn {
-        while self.at < tree.rows.len() {
+        if let Some(select) = &mut self.select {
+            match select.rows(env) {
+                Ok(Some(rows)) => (self.select, self.given) = (None, rows),
+                Ok(None) => return Turn::Yield,
+                Err(error) => return Turn::Done(Err(error)),
+            }
+        }
+        let records = tree.rows.len() + self.given.len();
+        while self.at < records {
             if *env.budget == 0 {
                 return Turn::Yield;
             }
@@ -121,13 +146,12 @@ impl Insert {
                 Err(error) => return Turn::Done(Err(error)),
             }
         }
-        let records = tree.rows.len();
         if self.done.insert_id != 0 {
             env.vars.last_insert_id = self.done.insert_id;
         } else {
             self.done.insert_id = self.explicit;
         }
-        if records > 1 {
+        if records > 1 || tree.source.is_some() {
             let warnings = self.checks.warnings.borrow().len();
             self.done.info =
                 format!("Records: {records}  Duplicates: {}  Warnings: {warnings}", self.duplicates);
@@ -144,7 +168,12 @@ impl Insert {
         let info = Arc::clone(&self.info);
         let auto = info.def.auto_increment;
         let mut cells: Vec<Option<Value>> = vec![None; info.def.columns.len()];
-        for (at, tree) in self.columns.iter().zip(&tree.rows[self.at]) {
+        if let Some(given) = self.given.get(self.at) {
+            for (at, value) in self.columns.iter().zip(given) {
+                cells[*at] = Some(into_column(&info.def.columns[*at], Datum::of(value))?);
+            }
+        }
+        for (at, tree) in self.columns.iter().zip(tree.rows.get(self.at).into_iter().flatten()) {
             if is_default(tree) {
                 continue;
             }
@@ -157,6 +186,9 @@ impl Insert {
         for (at, (cell, column)) in cells.into_iter().zip(&info.def.columns).enumerate() {
             row.push(match cell {
                 Some(value) => value,
+                None if info.def.stamps.iter().any(|stamp| stamp.column == at && stamp.default) => {
+                    Value::Text(now(column.kind, env.ctx.now.wall))
+                }
                 None => default_of(column, auto == Some(at))?,
             });
         }
@@ -182,23 +214,38 @@ impl Insert {
         };
         let inserted = match (&tree.on_duplicate, &self.on_duplicate) {
             (OnDuplicate::Replace, _) => {
-                // As MySQL counts it: the row that went and the row that came.
+                // As MySQL counts it: the rows that went and the row that came.
+                for (_, rival) in env.txn.rivals(env.store, &info, &[&key], &row)? {
+                    let gone = env.txn.delete(env.store, &info, rival)?;
+                    self.done.affected += u64::from(gone);
+                    self.duplicates += u64::from(gone);
+                }
                 let there = env.txn.put(env.store, &info, key, &row)?;
                 self.done.affected += 1 + u64::from(there);
                 self.duplicates += u64::from(there);
                 true
             }
-            (OnDuplicate::Update(_), Some(_)) => match env.txn.get_to_write(env.store, &info, &key)? {
-                None => {
-                    env.txn.insert(env.store, &info, key, &row)?;
-                    self.done.affected += 1;
-                    true
+            (OnDuplicate::Update(_), Some(_)) => {
+                // The row that is in the way: of the primary key, else of the first unique one.
+                let mut there = env.txn.get_to_write(env.store, &info, &key)?.map(|old| (key.clone(), old));
+                if there.is_none() {
+                    let rival = env.txn.rivals(env.store, &info, &[&key], &row)?.into_iter().next();
+                    if let Some((_, rival)) = rival {
+                        there = env.txn.get_to_write(env.store, &info, &rival)?.map(|old| (rival, old));
+                    }
                 }
-                Some(old) => {
-                    self.update_there(env, &info, key, row::kept(&old), row)?;
-                    false
+                match there {
+                    None => {
+                        env.txn.insert(env.store, &info, key, &row)?;
+                        self.done.affected += 1;
+                        true
+                    }
+                    Some((key, old)) => {
+                        self.update_there(env, &info, key, row::kept(&old), row)?;
+                        false
+                    }
                 }
-            },
+            }
             (OnDuplicate::Ignore, _) => match env.txn.insert(env.store, &info, key, &row) {
                 Ok(()) => {
                     self.done.affected += 1;
@@ -234,16 +281,36 @@ impl Insert {
     ) -> Result<(), Error> {
         let set = self.on_duplicate.as_ref().expect("it was asked for");
         let width = old.len();
+        let before = old.clone();
         let mut cells = old;
         cells.extend(new);
         for (at, value) in set {
-            cells[*at] = assigned(info, *at, value, &cells, &self.checks)?;
+            cells[*at] = assigned(info, *at, value, Row::of(&cells), &self.checks)?;
         }
         cells.truncate(width);
+        stamped(info, &before, &mut cells, set, env.ctx.now.wall);
         let changed = env.txn.replace(env.store, info, key, &cells)?;
         self.done.affected += if changed { 2 } else { u64::from(env.vars.client.found_rows) };
         self.duplicates += 1;
         Ok(())
+    }
+}
+
+/// `ON UPDATE CURRENT_TIMESTAMP`: a row that changes says when, unless the statement says it.
+pub fn stamped(
+    info: &TableInfo,
+    before: &[Value],
+    cells: &mut [Value],
+    set: &[(usize, Assigned)],
+    wall: Wall,
+) {
+    if before == cells {
+        return;
+    }
+    for stamp in info.def.stamps.iter().filter(|stamp| stamp.on_update) {
+        if !set.iter().any(|(at, _)| *at == stamp.column) {
+            cells[stamp.column] = Value::Text(now(info.def.columns[stamp.column].kind, wall));
+        }
     }
 }
 
@@ -252,14 +319,14 @@ pub fn assigned(
     info: &TableInfo,
     at: usize,
     value: &Assigned,
-    cells: &[Value],
+    row: Row<'_>,
     checks: &Checks,
 ) -> Result<Value, Error> {
     let column = &info.def.columns[at];
     match value {
         Assigned::Default => default_of(column, false),
         Assigned::Of(expr) => {
-            let datum: Datum = expr.eval(Row::of(cells), checks)?;
+            let datum: Datum = expr.eval(row, checks)?;
             into_column(column, datum)
         }
     }

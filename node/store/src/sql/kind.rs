@@ -5,6 +5,7 @@ use super::decimal::SCALE_MAX;
 use super::expr::{Arith, Expr, Target};
 use super::function::Yields;
 use super::group::{Aggregate, What, avg_scale};
+use super::moment::is_moment;
 use crate::request::{ColumnHead, ColumnType};
 
 const BIGINT: ColumnType = ColumnType::Int { bits: 64 };
@@ -21,7 +22,7 @@ pub struct Kinds<'a> {
 /// Digits before the point and behind it, as far as an expression's kind tells.
 fn digits(kind: ColumnType) -> Option<(u8, u8)> {
     match kind {
-        ColumnType::Int { bits } => Some((if bits > 32 { 19 } else { 10 }, 0)),
+        ColumnType::Int { bits } | ColumnType::UInt { bits } => Some((if bits > 32 { 19 } else { 10 }, 0)),
         ColumnType::Decimal { digits, scale } => Some((digits.saturating_sub(scale), scale)),
         _ => None,
     }
@@ -38,6 +39,8 @@ impl Kinds<'_> {
             Expr::Const(datum) => of_datum(datum),
             // A column that is there beyond those announced holds the new row of an insert.
             Expr::Column(at) => self.heads.get(*at).map_or(BIGINT, |head| head.kind),
+            Expr::Outer(_) => ColumnType::Text { chars_max: 255 },
+            Expr::Sub(_, kind) => *kind,
             Expr::Aggregate(at) => self.of_aggregate(&self.aggregates[*at]),
             Expr::And(_)
             | Expr::Or(_)
@@ -49,6 +52,7 @@ impl Kinds<'_> {
             | Expr::IsNull(_)
             | Expr::Is(..)
             | Expr::In(_)
+            | Expr::InSub(..)
             | Expr::Between(_)
             | Expr::Like { .. } => BIGINT,
             Expr::Negate(inner) => self.number(inner),
@@ -57,7 +61,8 @@ impl Kinds<'_> {
                 let (Some((a_whole, a_scale)), Some((b_whole, b_scale))) = (digits(a), digits(b)) else {
                     return if *how == Arith::Whole { BIGINT } else { ColumnType::Double };
                 };
-                let integers = matches!((a, b), (ColumnType::Int { .. }, ColumnType::Int { .. }));
+                let integer = |kind| matches!(kind, ColumnType::Int { .. } | ColumnType::UInt { .. });
+                let integers = integer(a) && integer(b);
                 match how {
                     Arith::Whole => BIGINT,
                     Arith::Div => decimal(a_whole.saturating_add(b_scale), avg_scale(a_scale)),
@@ -74,7 +79,9 @@ impl Kinds<'_> {
                 self.widest(values)
             }
             Expr::Cast(target, inner) => match *target {
-                Target::Signed | Target::Unsigned => BIGINT,
+                Target::Signed => BIGINT,
+                Target::Unsigned => ColumnType::UInt { bits: 64 },
+                Target::Moment(kind) => kind,
                 Target::Text { chars_max } => {
                     ColumnType::Text { chars_max: chars_max.unwrap_or_else(|| width(self.of(inner))) }
                 }
@@ -86,6 +93,7 @@ impl Kinds<'_> {
             },
             Expr::Call(function, args) => match function.yields {
                 Yields::Int => BIGINT,
+                Yields::Moment(kind) => kind,
                 Yields::Text => {
                     let chars_max = args.iter().map(|arg| width(self.of(arg))).fold(0, u32::saturating_add);
                     ColumnType::Text { chars_max }
@@ -100,11 +108,8 @@ impl Kinds<'_> {
     /// As a number: a text is calculated with as a double.
     fn number(&self, expr: &Expr) -> ColumnType {
         match self.of(expr) {
-            kind @ (ColumnType::Int { .. } | ColumnType::Decimal { .. }) => kind,
-            ColumnType::Text { .. }
-            | ColumnType::Bytes { .. }
-            | ColumnType::Double
-            | ColumnType::DateTime => ColumnType::Double,
+            kind @ (ColumnType::Int { .. } | ColumnType::UInt { .. } | ColumnType::Decimal { .. }) => kind,
+            _ => ColumnType::Double,
         }
     }
 
@@ -149,12 +154,14 @@ fn of_datum(datum: &Datum) -> ColumnType {
 /// How many characters a value of a kind takes as text, at most.
 fn width(kind: ColumnType) -> u32 {
     match kind {
-        ColumnType::Int { .. } => 20,
+        ColumnType::Int { .. } | ColumnType::UInt { .. } => 20,
         ColumnType::Text { chars_max } => chars_max,
         ColumnType::Bytes { bytes_max } => bytes_max,
         ColumnType::Decimal { digits, .. } => u32::from(digits) + 2,
-        ColumnType::Double => 23,
-        ColumnType::DateTime => 19,
+        ColumnType::Double | ColumnType::Float => 23,
+        ColumnType::DateTime { digits } | ColumnType::Timestamp { digits } => 20 + u32::from(digits),
+        ColumnType::Date => 10,
+        ColumnType::Time => 8,
     }
 }
 
@@ -163,11 +170,11 @@ fn wider(a: ColumnType, b: ColumnType) -> ColumnType {
     match (a, b) {
         (a, b) if a == b => a,
         (Int { .. }, Int { .. }) => BIGINT,
+        (UInt { .. }, UInt { .. }) => UInt { bits: 64 },
         (Bytes { .. }, _) | (_, Bytes { .. }) => Bytes { bytes_max: width(a).max(width(b)) },
-        (Text { .. } | DateTime, _) | (_, Text { .. } | DateTime) => {
-            Text { chars_max: width(a).max(width(b)) }
-        }
-        (Double, _) | (_, Double) => Double,
+        (Text { .. }, _) | (_, Text { .. }) => Text { chars_max: width(a).max(width(b)) },
+        (a, b) if is_moment(a) || is_moment(b) => Text { chars_max: width(a).max(width(b)) },
+        (Double | Float, _) | (_, Double | Float) => Double,
         _ => match (digits(a), digits(b)) {
             (Some((a_whole, a_scale)), Some((b_whole, b_scale))) => {
                 decimal(a_whole.max(b_whole), a_scale.max(b_scale))

@@ -6,6 +6,7 @@ use super::decimal::Decimal;
 use super::expr::{Expr, Target};
 use super::function::from_hex;
 use crate::error::Error;
+use crate::request::ColumnType;
 use sqlparser::ast;
 use std::borrow::Cow;
 
@@ -25,11 +26,6 @@ pub fn literal(value: &ast::Value) -> Result<Expr, Error> {
             Some(bytes) => Expr::Const(Datum::Bytes(Cow::Owned(bytes))),
             None => return Err(Error::Syntax { why: format!("b'{bits}' is no bit literal") }),
         },
-        Placeholder(_) => {
-            return Err(Error::Syntax {
-                why: "a placeholder stands in a statement that was not prepared".into(),
-            });
-        }
         other => return Err(Error::Syntax { why: format!("{other} is no MySQL literal") }),
     })
 }
@@ -100,6 +96,12 @@ pub fn target(data_type: &ast::DataType) -> Result<Target, Error> {
             let scale =
                 u8::try_from(scale).ok().filter(|n| *n <= 30 && *n <= digits).ok_or_else(|| bad("scale"))?;
             Target::Decimal { digits, scale }
+        }
+        T::Date => Target::Moment(ColumnType::Date),
+        T::Time(None, _) => Target::Moment(ColumnType::Time),
+        T::Datetime(digits) | T::Timestamp(digits, _) => {
+            let digits = digits.unwrap_or(0).min(6) as u8;
+            Target::Moment(ColumnType::DateTime { digits })
         }
         T::Double(_) | T::Real | T::Float(_) | T::DoublePrecision => Target::Double,
         other => return unsupported(format!("CAST to {other}")),

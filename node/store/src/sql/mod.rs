@@ -11,6 +11,9 @@
 //! Not here: isolation, certification, ids (the kernel); bytes on a wire (`wire`).
 
 mod access;
+mod alter;
+mod calendar;
+mod call;
 mod change;
 mod compile;
 mod convert;
@@ -19,15 +22,23 @@ mod ddl;
 mod decimal;
 mod eval;
 mod expr;
+mod from;
 mod function;
 mod group;
 mod insert;
+mod join;
 mod kind;
 mod literal;
+mod moment;
+mod out;
+mod prepared;
 mod rows;
+mod schema;
 mod select;
+mod session;
 mod show;
 mod statement;
+mod sub;
 mod text;
 mod time;
 mod tree;
@@ -36,14 +47,22 @@ mod vars;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use alter::Alter;
+pub(crate) use datum::double;
+pub use decimal::Decimal;
+pub(crate) use decimal::SCALE_MAX;
+pub(crate) use moment::{Moment, is_moment};
 pub(crate) use statement::Statement;
 pub(crate) use vars::Vars;
 
 use crate::error::Error;
-use crate::request::{Done, Isolation, StepResult};
+use crate::request::{Column, Done, Param, StepResult};
 use crate::session::{Action, Context, Drops, Work};
-use compile::{Compiler, names, unsupported};
+use crate::value::Value;
+use compile::{names, unsupported};
 use datum::Datum;
+use prepared::{by_name, execute, prepare};
+use session::{locks, modes_of, savepoint, set};
 use show::{About, Answer, Show, Wanted};
 use sqlparser::ast::{self, Statement as Tree};
 use statement::Query;
@@ -59,12 +78,29 @@ pub(crate) struct Script {
     pieces: Option<VecDeque<Piece>>,
     /// Of the statement under way.
     actions: VecDeque<Action>,
+    what: Asked,
+}
+
+/// What is to be done with the text.
+enum Asked {
+    Run,
+    Prepare,
+    /// There is no text, but a statement that was prepared; `None`: it was begun.
+    Execute(Option<(u32, Vec<Param>)>),
 }
 
 impl Script {
     /// `multi`: the client may send several statements at once.
     pub fn new(sql: String, multi: bool) -> Script {
-        Script { sql, multi, pieces: None, actions: VecDeque::new() }
+        Script { sql, multi, pieces: None, actions: VecDeque::new(), what: Asked::Run }
+    }
+
+    pub fn prepare(sql: String) -> Script {
+        Script { what: Asked::Prepare, ..Script::new(sql, false) }
+    }
+
+    pub fn execute(number: u32, params: Vec<Param>) -> Script {
+        Script { what: Asked::Execute(Some((number, params))), ..Script::new(String::new(), false) }
     }
 
     /// The next action; `None` after the last. An error ends the script.
@@ -90,6 +126,13 @@ impl Script {
 
     /// What the next statement asks for; `None` after the last.
     fn plan(&mut self, vars: &mut Vars, ctx: &Context<'_>) -> Result<Option<Vec<Action>>, Error> {
+        vars.params.clear();
+        if let Asked::Execute(asked) = &mut self.what {
+            let Some((number, params)) = asked.take() else { return Ok(None) };
+            let form = vars.forms.get(number)?.clone();
+            let params = params.into_iter().map(Datum::of_param).collect();
+            return execute(&form, params, "mysqld_stmt_execute", vars, ctx).map(Some);
+        }
         let pieces = match &mut self.pieces {
             Some(pieces) => pieces,
             None => {
@@ -109,8 +152,16 @@ impl Script {
             }
         };
         let Some(piece) = pieces.pop_front() else { return Ok(None) };
-        statement(piece, &self.sql, vars, ctx).map(Some)
+        match self.what {
+            Asked::Prepare => prepare(piece, &self.sql, None, vars, ctx).map(Some),
+            _ => statement(piece, &self.sql, vars, ctx).map(Some),
+        }
     }
+}
+
+/// A value of another column's kind as `column` keeps it.
+pub(crate) fn recast(column: &Column, value: &Value) -> Result<Value, Error> {
+    convert::into_column(column, Datum::of(value))
 }
 
 fn done() -> Action {
@@ -129,7 +180,9 @@ fn shown(answer: Answer, wanted: &Wanted, vars: &mut Vars, ctx: &Context<'_>) ->
 /// Statements that are known and not done, by their first words. Of those that the parser does not know either this
 /// is the only place.
 const NOT_DONE: &[&[&str]] = &[
-    &["ALTER"],
+    &["ALTER", "DATABASE"],
+    &["ALTER", "USER"],
+    &["ALTER", "VIEW"],
     &["ANALYZE"],
     &["BINLOG"],
     &["CACHE"],
@@ -139,21 +192,16 @@ const NOT_DONE: &[&[&str]] = &[
     &["CHECKSUM"],
     &["CREATE", "DATABASE"],
     &["CREATE", "FUNCTION"],
-    &["CREATE", "INDEX"],
     &["CREATE", "PROCEDURE"],
     &["CREATE", "SCHEMA"],
     &["CREATE", "TRIGGER"],
-    &["CREATE", "UNIQUE"],
     &["CREATE", "USER"],
     &["CREATE", "VIEW"],
-    &["DEALLOCATE"],
     &["DO"],
     &["DROP", "DATABASE"],
-    &["DROP", "INDEX"],
     &["DROP", "SCHEMA"],
     &["DROP", "USER"],
     &["DROP", "VIEW"],
-    &["EXECUTE"],
     &["FLUSH"],
     &["GRANT"],
     &["HANDLER"],
@@ -161,16 +209,13 @@ const NOT_DONE: &[&[&str]] = &[
     &["INSTALL"],
     &["KILL"],
     &["LOAD"],
-    &["LOCK"],
+    &["LOCK", "INSTANCE"],
     &["OPTIMIZE"],
-    &["PREPARE"],
     &["PURGE"],
-    &["RELEASE", "SAVEPOINT"],
-    &["RENAME"],
+    &["RENAME", "USER"],
     &["REPAIR"],
     &["RESET"],
     &["REVOKE"],
-    &["SAVEPOINT"],
     &["SET", "PASSWORD"],
     &["SET", "GLOBAL"],
     &["SET", "PERSIST"],
@@ -178,9 +223,8 @@ const NOT_DONE: &[&[&str]] = &[
     &["STOP"],
     &["START", "SLAVE"],
     &["START", "REPLICA"],
-    &["TRUNCATE"],
     &["UNINSTALL"],
-    &["UNLOCK"],
+    &["UNLOCK", "INSTANCE"],
     &["WITH"],
     &["XA"],
 ];
@@ -188,6 +232,12 @@ const NOT_DONE: &[&[&str]] = &[
 fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
     if piece.begins(&["SHOW"]) {
         return show(piece, vars, ctx);
+    }
+    if let Some(actions) = by_name(&piece, vars, ctx)? {
+        return Ok(actions);
+    }
+    if piece.begins(&["UPDATE"]) && piece.is_comma(2) {
+        return unsupported("UPDATE of several tables");
     }
     if let Some(words) = NOT_DONE.iter().find(|words| piece.begins(words)) {
         return unsupported(words.join(" "));
@@ -197,8 +247,8 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             "Access denied: a node is stopped by its supervisor, 'plait stop', not by a client".to_owned();
         return Err(Error::Sql { code: 1227, state: "42000", message });
     }
-    if piece.begins(&["ROLLBACK", "TO"]) || piece.begins(&["ROLLBACK", "WORK", "TO"]) {
-        return unsupported("SAVEPOINT");
+    if let Some(actions) = savepoint(&piece).or_else(|| locks(&piece, vars)) {
+        return Ok(actions);
     }
     let snapshot =
         piece.begins(&["START", "TRANSACTION"]) && piece.cut_end(&["WITH", "CONSISTENT", "SNAPSHOT"]);
@@ -210,17 +260,19 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
         piece.begins(&["SET", "SESSION", "TRANSACTION"]) || piece.begins(&["SET", "LOCAL", "TRANSACTION"]);
     let texts =
         if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
+    let asks = piece.count("SELECT") > 1;
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
     let before = std::mem::take(&mut vars.warnings);
     match tree {
         Tree::Query(tree) => {
             let tree = tree::select(*tree, &texts)?;
-            if tree.from.is_some() {
+            if !tree.from.is_empty() || asks {
                 return Ok(vec![query(Query::Select(tree))]);
             }
             vars.warnings = before;
-            let select = select::Select::new(&tree, None, vars, ctx)?;
+            let place = select::Place { vars, ctx, tables: None, list: None, outer: None };
+            let select = select::Select::new(&tree, place)?;
             vars.warnings = Vec::new();
             Ok(vec![Action::Answer(select.answer(vars)?)])
         }
@@ -245,7 +297,29 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
         Tree::Commit { chain: false, end: false, modifier: None } => Ok(vec![Action::Commit]),
         Tree::Rollback { chain: false, savepoint: None } => Ok(vec![Action::Rollback]),
         Tree::Commit { chain: true, .. } | Tree::Rollback { chain: true, .. } => unsupported("AND CHAIN"),
-        Tree::CreateTable(tree) => Ok(vec![Action::Create(ddl::create(tree, vars, ctx)?)]),
+        Tree::CreateTable(tree) => match ddl::like(&tree)? {
+            Some(alter) => Ok(vec![Action::Alter(Box::new(alter))]),
+            None => Ok(vec![Action::Create(ddl::create(tree, vars, ctx)?)]),
+        },
+        Tree::AlterTable(tree) => Ok(vec![Action::Alter(Box::new(Alter::table(tree)?))]),
+        Tree::CreateIndex(tree) => Ok(vec![Action::Alter(Box::new(Alter::add_index(tree)?))]),
+        Tree::Truncate(tree) => Ok(vec![Action::Alter(Box::new(Alter::truncate(tree)?))]),
+        Tree::RenameTable(list) => {
+            let one = |one: &ast::RenameTable| {
+                Ok(Action::Alter(Box::new(Alter::rename(&one.old_name, &one.new_name)?)))
+            };
+            match &list[..] {
+                [only] => Ok(vec![one(only)?]),
+                _ => unsupported("RENAME of several tables in one statement"),
+            }
+        }
+        Tree::Drop {
+            object_type: ast::ObjectType::Index,
+            if_exists: false,
+            names,
+            table: Some(table),
+            ..
+        } if names.len() == 1 => Ok(vec![Action::Alter(Box::new(Alter::drop_index(&names[0], &table)?))]),
         Tree::Drop {
             object_type: ast::ObjectType::Table,
             if_exists,
@@ -283,116 +357,6 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     }
 }
 
-/// The modes of a transaction that begins.
-fn modes_of(modes: &[ast::TransactionMode]) -> Result<(), Error> {
-    for mode in modes {
-        match mode {
-            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => {}
-            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
-                return unsupported("READ ONLY transactions");
-            }
-            ast::TransactionMode::IsolationLevel(_) => {
-                return Err(Error::Syntax {
-                    why: "the isolation level is set before, by SET TRANSACTION".into(),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-fn set(tree: ast::Set, for_session: bool, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
-    let mut list = Vec::new();
-    match tree {
-        ast::Set::SingleAssignment { scope, variable, mut values, hivevar: false } if values.len() == 1 => {
-            list.push((scope, variable, values.remove(0)));
-        }
-        ast::Set::MultipleAssignments { assignments } => {
-            list.extend(assignments.into_iter().map(|one| (one.scope, one.name, one.value)));
-        }
-        ast::Set::SetTimeZone { value, .. } => {
-            let value = Compiler::new(vars, ctx, None, "field list").value(&value)?;
-            vars.assign("time_zone", Some(&value))?;
-        }
-        ast::Set::SetNames { charset_name, collation_name } => {
-            vars.names(&charset_name.value, collation_name.as_deref())?;
-        }
-        ast::Set::SetNamesDefault {} => vars.names("utf8mb4", None)?,
-        ast::Set::SetTransaction { modes, snapshot: None, session } => {
-            for mode in modes {
-                let isolation = match mode {
-                    // Nothing here shows what was not committed: a READ UNCOMMITTED is served better.
-                    ast::TransactionMode::IsolationLevel(
-                        ast::TransactionIsolationLevel::ReadUncommitted
-                        | ast::TransactionIsolationLevel::ReadCommitted,
-                    ) => Isolation::ReadCommitted,
-                    ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::RepeatableRead) => {
-                        Isolation::RepeatableRead
-                    }
-                    ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable) => {
-                        Isolation::Serializable
-                    }
-                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => continue,
-                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
-                        return unsupported("READ ONLY transactions");
-                    }
-                    other => return unsupported(format!("SET TRANSACTION {other}")),
-                };
-                if session || for_session {
-                    vars.isolation = isolation;
-                    vars.next_isolation = None;
-                } else {
-                    vars.next_isolation = Some(isolation);
-                }
-            }
-        }
-        other => {
-            let shown: String = other.to_string().chars().take(80).collect();
-            return unsupported(shown);
-        }
-    }
-    let had_autocommit = vars.autocommit;
-    for (scope, variable, value) in list {
-        if scope == Some(ast::ContextModifier::Global) {
-            return unsupported("SET GLOBAL");
-        }
-        assign(&names(&variable)?, &value, vars, ctx)?;
-    }
-    vars.row_count = 0;
-    // Who turns it on ends the transaction that was open because it was off.
-    Ok(vec![if vars.autocommit && !had_autocommit { Action::Commit } else { done() }])
-}
-
-/// `SET x = 1`, `@@session.x = 1`, `@a = 1`, `CHARACTER SET 'utf8mb4'`.
-fn assign(name: &[&str], tree: &ast::Expr, vars: &mut Vars, ctx: &Context<'_>) -> Result<(), Error> {
-    let value = match tree {
-        // A bare word is a name of a value: ON, DEFAULT, utf8mb4.
-        ast::Expr::Identifier(ident) if !ident.value.starts_with('@') => {
-            if ident.value.eq_ignore_ascii_case("DEFAULT") {
-                None
-            } else {
-                Some(Datum::text(ident.value.clone()))
-            }
-        }
-        tree => Some(Compiler::new(vars, ctx, None, "field list").value(tree)?),
-    };
-    match name {
-        [name] if name.starts_with("@@") => vars.assign(&name[2..], value.as_ref()),
-        [name] if name.starts_with('@') => vars.set_user_var(&name[1..], value.unwrap_or(Datum::Null)),
-        [name] => vars.assign(name, value.as_ref()),
-        [scope, name] => match scope.to_ascii_lowercase().as_str() {
-            "@@session" | "@@local" | "session" | "local" => vars.assign(name, value.as_ref()),
-            "@@global" | "@@persist" => unsupported("SET GLOBAL"),
-            _ => Err(Error::Sql {
-                code: 1193,
-                state: "HY000",
-                message: format!("Unknown system variable '{scope}.{name}'"),
-            }),
-        },
-        _ => Err(Error::Syntax { why: format!("'{}' is no variable", name.join(".")) }),
-    }
-}
-
 fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Action>, Error> {
     let words = piece.words(1);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -408,10 +372,25 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
         }
         ["INDEX" | "INDEXES" | "KEYS", "FROM" | "IN", ..] => {
             let table = match (piece.len(), piece.name(3)) {
+                (6, Some(name)) if piece.is(4, "FROM") || piece.is(4, "IN") => tree::TableRef {
+                    database: piece.name(5).map(str::to_owned),
+                    name: name.into(),
+                    alias: name.into(),
+                },
                 (4, Some(name)) => tree::TableRef { database: None, name: name.into(), alias: name.into() },
                 _ => return unsupported("this form of SHOW INDEX"),
             };
             return Ok(vec![query(Query::Show(Show { about: About::Index(table), wanted: Wanted::All }))]);
+        }
+        ["TRIGGERS" | "EVENTS", ..] | ["FUNCTION" | "PROCEDURE", "STATUS", ..] => {
+            return shown(Answer::new(&["Name"]), &Wanted::All, vars, ctx);
+        }
+        ["PROCESSLIST"] | ["FULL", "PROCESSLIST"] => {
+            return shown(show::processes(vars, ctx), &Wanted::All, vars, ctx);
+        }
+        ["GRANTS", ..] => return shown(show::grants(vars), &Wanted::All, vars, ctx),
+        ["CREATE", "DATABASE" | "SCHEMA", ..] => {
+            return shown(show::create_database(vars), &Wanted::All, vars, ctx);
         }
         ["TABLE", "STATUS", ..] => {
             let wanted =

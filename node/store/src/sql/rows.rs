@@ -1,6 +1,6 @@
 //! Where the rows of a statement come from: the spans of a table, walked in slices.
 
-use super::access::Span;
+use super::access::{Access, Span};
 use super::convert::size_of;
 use crate::error::Error;
 use crate::session::Env;
@@ -13,9 +13,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A walk over spans, kept between two slices of work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Source {
     info: Arc<TableInfo>,
+    /// Through this secondary key; `None`: by the primary one.
+    index: Option<usize>,
     spans: VecDeque<Span>,
     scan: Option<Scan>,
     /// As `FOR UPDATE`: what is read is certified.
@@ -23,11 +25,11 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(info: Arc<TableInfo>, spans: Vec<Span>, lock: bool) -> Source {
-        Source { info, spans: spans.into(), scan: None, lock }
+    pub fn new(info: Arc<TableInfo>, access: Access, lock: bool) -> Source {
+        Source { info, index: access.index, spans: access.spans.into(), scan: None, lock }
     }
 
-    /// Shows rows, in key order, until `each` has had enough, the budget is spent, or there are no more. An error of
+    /// Shows rows, in the order of the key that they are looked for by, until `each` has had enough, the budget is spent, or there are no more. An error of
     /// `each` ends the walk.
     #[allow(clippy::type_complexity)]
     pub fn walk(
@@ -52,7 +54,11 @@ impl Source {
                 }
                 Span::Range(from, to) => {
                     let scan = self.scan.get_or_insert_with(|| {
-                        Scan::new(Arc::clone(&self.info), from.clone(), to.clone(), self.lock)
+                        let (info, from, to) = (Arc::clone(&self.info), from.clone(), to.clone());
+                        match self.index {
+                            None => Scan::new(info, from, to, self.lock),
+                            Some(index) => Scan::through(info, index, from, to, self.lock),
+                        }
                     });
                     let mut failed = None;
                     let walk =
@@ -79,7 +85,7 @@ impl Source {
 }
 
 /// Counts the bytes that a statement keeps, and refuses more than a result may have.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Kept(u64);
 
 impl Kept {

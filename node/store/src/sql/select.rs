@@ -1,15 +1,21 @@
-//! SELECT from one table: walk, choose, group, sort, put out; each in slices.
+//! SELECT: walk, choose, group, sort, put out; each in slices.
 //!
 //! Sorting and grouping go on while rows come, in ordered maps, so that no long step waits at the end. A walk in key
 //! order that is wanted in key order is not sorted at all, and ends with its LIMIT.
 
-use super::access;
-use super::compile::{Columns, Compiler};
+use super::access::access;
+use super::compile::{Columns, Compiler, Gathered, Tables, unsupported};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
-use super::group::{Aggregate, Tally};
+use super::from::{
+    bound, columns_in, full_group_by, has_aggregate, in_key_order, merged, picked, position, tables,
+};
+use super::group::Tally;
+use super::join::{From, Join, Level, Turned};
 use super::kind::Kinds;
+use super::out::{Groups, Out, spent, take, written};
 use super::rows::{Kept, Source};
+use super::sub::{Answered, Sub, settle};
 use super::tree::{Item, SelectTree};
 use super::vars::Vars;
 use crate::error::Error;
@@ -19,92 +25,73 @@ use crate::session::{Context, Env, Turn};
 use crate::table::TableInfo;
 use crate::txn::Walk;
 use crate::value::Value;
-use sqlparser::ast::{self, Expr as Ast};
-use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A select under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Select {
     /// `None`: there is no table, and one row without columns.
+    join: Option<Join>,
+    /// Of one table whose rows are seen as they are walked over, once that is known to be enough.
     source: Option<Source>,
     filter: Option<Expr>,
+    subs: Vec<Sub>,
+    answers: Vec<Answered>,
+    /// A row that waits for subqueries: its cells, the number of the next one.
+    waiting: Option<(Vec<Value>, usize)>,
+    /// The subquery under way.
+    asking: Option<Box<Select>>,
+    /// It looks at the row around it.
+    correlated: bool,
     groups: Option<Groups>,
     out: Out,
     heads: Vec<ColumnHead>,
     checks: Checks,
+    settled: bool,
     walked: bool,
 }
 
-#[derive(Debug)]
-struct Groups {
-    keys: Vec<Expr>,
-    aggregates: Vec<Aggregate>,
-    having: Option<Expr>,
-    /// By the sortable bytes of the keys: the group's first row, and a tally for each aggregate.
-    found: BTreeMap<Vec<u8>, (Vec<Value>, Vec<Tally>)>,
-    /// Whether all rows are in, and groups are being put out.
-    closed: bool,
-    kept: Kept,
-}
-
-/// What is put out, in which order, and how much of it.
-#[derive(Debug)]
-struct Out {
-    items: Vec<Expr>,
-    order: Vec<(Expr, Direction)>,
-    seen: Option<BTreeSet<Vec<u8>>>,
-    skip: u64,
-    limit: u64,
-    /// Rows that came before, as they came.
-    rows: Vec<Vec<Value>>,
-    /// The same, by sort key and number, if an order is asked for.
-    sorted: BTreeMap<(Vec<u8>, u64), Vec<Value>>,
-    count: u64,
-    kept: Kept,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    Up,
-    Down,
-}
-
-/// Appends a value to a sort key.
-pub fn push_sort_key(out: &mut Vec<u8>, datum: &Datum, direction: Direction) {
-    let begin = out.len();
-    datum.push_sortable(out);
-    if direction == Direction::Down {
-        out[begin..].iter_mut().for_each(|byte| *byte = !*byte);
-    }
+/// What a query is planned in.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub vars: &'a Vars,
+    pub ctx: &'a Context<'a>,
+    pub tables: Option<Tables<'a>>,
+    /// All tables, with how many rows they have.
+    pub list: Option<&'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>>,
+    /// The columns of the query around it.
+    pub outer: Option<Columns<'a>>,
 }
 
 impl Select {
-    /// Plans it over the table as it is now. `info`: its table, if it has one.
-    pub fn new(
-        tree: &SelectTree,
-        info: Option<Arc<TableInfo>>,
-        vars: &Vars,
-        ctx: &Context<'_>,
-    ) -> Result<Select, Error> {
-        let heads = match (&info, &tree.from) {
-            (Some(info), Some(table)) if table.alias == info.name() => Cow::Borrowed(&info.heads[..]),
-            (Some(info), Some(table)) => {
-                let aliased = |head: &ColumnHead| ColumnHead { table: table.alias.clone(), ..head.clone() };
-                Cow::Owned(info.heads.iter().map(aliased).collect())
-            }
-            _ => Cow::Borrowed(&[][..]),
+    /// Plans it over the tables as they are now.
+    pub fn new(tree: &SelectTree, place: Place<'_>) -> Result<Select, Error> {
+        let Place { vars, ctx, tables: find, list: all, outer } = place;
+        let gathered = RefCell::new(Gathered::default());
+        let (mut levels, only, own) = tables(tree, place)?;
+        let heads: &[ColumnHead] = only.as_ref().map_or(&own, |info| &info.heads);
+        let merged = merged(tree, &levels, heads)?;
+        let columns = (!levels.is_empty()).then_some(Columns { database: &vars.home, table: "", heads });
+        let compiler = |clause| {
+            let mut compiler = Compiler::new(vars, ctx, columns, clause);
+            (compiler.tables, compiler.outer, compiler.gathered) = (find, outer, Some(&gathered));
+            (compiler.merged, compiler.list) = (&merged.later, all);
+            compiler
         };
-        let columns = tree.from.as_ref().map(|table| Columns {
-            database: &vars.home,
-            table: &table.alias,
-            heads: &heads,
-        });
-        let compiler = |clause| Compiler::new(vars, ctx, columns, clause);
-
+        for (level, joined) in levels.iter_mut().zip(&tree.from) {
+            if let Some(tree) = &joined.on {
+                level.on = Some(compiler("on clause").compile(tree)?);
+            }
+        }
+        for (at, condition) in merged.on {
+            levels[at].on = Some(condition);
+        }
+        if levels.iter().any(|level| level.on.as_ref().is_some_and(Expr::asks)) {
+            return unsupported("subqueries in ON");
+        }
         let filter = tree.filter.as_ref().map(|tree| compiler("where clause").compile(tree)).transpose()?;
         let mut list = compiler("field list");
         list.aggregates = Some(Vec::new());
@@ -114,8 +101,13 @@ impl Select {
         for item in &tree.items {
             match item {
                 Item::All(of) => {
-                    let known = columns.filter(|columns| of.as_deref().is_none_or(|of| of == columns.table));
-                    let Some(columns) = known else {
+                    let own = |at: &usize| match of {
+                        Some(of) => heads[*at].table == *of,
+                        // What USING made one is shown once.
+                        None => !merged.later.contains(at),
+                    };
+                    let places: Vec<usize> = (0..heads.len()).filter(own).collect();
+                    if places.is_empty() {
                         return match of {
                             Some(table) => Err(Error::Sql {
                                 code: 1051,
@@ -128,9 +120,9 @@ impl Select {
                                 message: "No tables used".into(),
                             }),
                         };
-                    };
-                    items.extend((0..columns.heads.len()).map(Expr::Column));
-                    names.extend(columns.heads.iter().map(|head| head.name.clone()));
+                    }
+                    names.extend(places.iter().map(|at| heads[*at].name.clone()));
+                    items.extend(places.into_iter().map(Expr::Column));
                 }
                 Item::One { tree, name, alias } => {
                     items.push(list.compile(tree)?);
@@ -175,7 +167,7 @@ impl Select {
 
         let grouped = !keys.is_empty() || !aggregates.is_empty() || having.is_some();
         let heads_of = |items: &[Expr]| {
-            let kinds = Kinds { heads: &heads, aggregates: &aggregates };
+            let kinds = Kinds { heads, aggregates: &aggregates };
             let head = |(item, name): (&Expr, String)| ColumnHead {
                 name,
                 table: match item {
@@ -189,24 +181,30 @@ impl Select {
         let out_heads = heads_of(&items);
         if grouped && vars.full_group_by() {
             let shown = items.iter().chain(order.iter().map(|(expr, _)| expr)).chain(&having);
-            full_group_by(shown, &keys, info.as_deref(), &heads)?;
+            full_group_by(shown, &keys, &levels, heads)?;
         }
         let (limit, skip) = (
             bound(&tree.limit, u64::MAX, &mut compiler("limit"))?,
             bound(&tree.offset, 0, &mut compiler("limit"))?,
         );
 
-        let mut source = None;
-        if let Some(info) = info {
-            if !grouped && in_key_order(&order, &info) {
-                order.clear();
+        let Gathered { subs, outer: correlated } = gathered.into_inner();
+        if grouped && subs.iter().any(|sub| sub.correlated) {
+            let after = items.iter().chain(order.iter().map(|(expr, _)| expr)).chain(&having);
+            if after.chain(&keys).any(Expr::asks) {
+                return unsupported("subqueries that look at the rows of a group");
             }
-            let spans = access::spans(&info, filter.as_ref());
-            source = Some(Source::new(info, spans, tree.lock));
         }
         Ok(Select {
-            source,
+            join: (!levels.is_empty()).then(|| Join::new(levels, tree.lock)),
+            source: None,
             filter,
+            answers: subs.iter().map(|_| Answered::Not).collect(),
+            subs,
+            waiting: None,
+            asking: None,
+            correlated,
+            settled: false,
             groups: grouped.then(|| Groups {
                 keys,
                 aggregates,
@@ -232,7 +230,23 @@ impl Select {
         })
     }
 
-    /// Its answer if it has no table, at once.
+    pub fn heads(&self) -> &[ColumnHead] {
+        &self.heads
+    }
+
+    /// Whether it looks at the row around it.
+    pub fn correlated(&self) -> bool {
+        self.correlated
+    }
+
+    /// Nobody asks for more than whether there is a row.
+    pub fn only_first(&mut self) {
+        if self.groups.is_none() {
+            self.out.limit = self.out.limit.min(1);
+        }
+    }
+
+    /// Its answer if it has no table and no subquery, at once.
     pub fn answer(mut self, vars: &mut Vars) -> Result<StepResult, Error> {
         self.one_row()?;
         let mut all = u32::MAX;
@@ -252,26 +266,28 @@ impl Select {
         }
     }
 
+    /// Its rows, for the statement around it; `None`: it goes on later.
+    pub fn rows(&mut self, env: &mut Env<'_>) -> Result<Option<Vec<Vec<Value>>>, Error> {
+        Ok(self.slice(env)?.then(|| mem::take(&mut self.out.rows)))
+    }
+
     fn result(&mut self, vars: &mut Vars) -> StepResult {
         vars.warnings = self.checks.warnings.take();
         vars.row_count = -1;
-        StepResult::Rows(Rows { columns: mem::take(&mut self.heads), rows: mem::take(&mut self.out.rows) })
+        let columns = mem::take(&mut self.heads);
+        let mut rows = mem::take(&mut self.out.rows);
+        written(&columns, &mut rows);
+        StepResult::Rows(Rows { columns, rows })
     }
 
     /// Goes on; whether it is done.
     fn slice(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        if !self.settled && !self.settle(env)? {
+            return Ok(false);
+        }
         if !self.walked {
-            let Select { source, filter, groups, out, checks, .. } = self;
-            let source = source.as_mut().expect("a select without a table is answered at once");
-            let walk = if groups.is_none() && out.full() {
-                Walk::Stopped
-            } else {
-                source.walk(env, &mut |_, bytes| {
-                    let cells = row::kept(bytes);
-                    take(filter, groups, out, checks, cells)
-                })?
-            };
-            if walk == Walk::Yield {
+            let enough = self.groups.is_none() && self.out.full();
+            if !enough && !self.walk(env)? {
                 return Ok(false);
             }
             self.walked = true;
@@ -279,9 +295,166 @@ impl Select {
         self.finish(env.budget)
     }
 
+    /// Runs what must have run before the first row: derived tables, and subqueries that look at no row. Whether it is
+    /// done.
+    fn settle(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        for level in self.join.iter_mut().flat_map(|join| &mut join.levels) {
+            if let From::Derived(select, rows @ None) = &mut level.from {
+                match select.rows(env)? {
+                    Some(made) => *rows = Some(made.into()),
+                    None => return Ok(false),
+                }
+            }
+        }
+        for (sub, answer) in self.subs.iter_mut().zip(&mut self.answers) {
+            if !sub.correlated && matches!(answer, Answered::Not) {
+                match sub.select.rows(env)? {
+                    Some(rows) => *answer = sub.answered(rows)?,
+                    None => return Ok(false),
+                }
+            }
+        }
+        self.settled = true;
+        let answers = mem::take(&mut self.answers);
+        if !answers.is_empty() {
+            self.each_expr(&mut |expr| settle(expr, &answers));
+        }
+        self.answers = answers;
+        let asks = self.subs.iter().any(|sub| sub.correlated);
+        let Some(join) = &mut self.join else { return Ok(true) };
+        let parts = match self.filter.take() {
+            Some(Expr::And(parts)) => parts,
+            other => other.into_iter().collect(),
+        };
+        if let ([Level { from: From::Table(info), .. }], false) = (&join.levels[..], asks) {
+            self.filter = (!parts.is_empty()).then_some(Expr::And(parts));
+            let access = access(info, self.filter.as_ref());
+            if self.groups.is_none() && in_key_order(&self.out.order, info, access.index) {
+                self.out.order.clear();
+            }
+            self.source = Some(Source::new(Arc::clone(info), access, join.lock));
+            return Ok(true);
+        }
+        // Each condition is asked as soon as all its columns are there; those with subqueries at last.
+        let mut rest = Vec::new();
+        let mut posts: Vec<Vec<Expr>> = join.levels.iter().map(|_| Vec::new()).collect();
+        for part in parts {
+            if part.asks() {
+                rest.push(part);
+                continue;
+            }
+            let needs = columns_in(std::iter::once(&part));
+            let at = join.levels.iter().position(|level| level.offset + level.width >= needs);
+            posts[at.unwrap_or(join.levels.len() - 1)].push(part);
+        }
+        for (level, post) in join.levels.iter_mut().zip(posts) {
+            level.post = (!post.is_empty()).then_some(Expr::And(post));
+        }
+        self.filter = (!rest.is_empty()).then_some(Expr::And(rest));
+        Ok(true)
+    }
+
+    /// Takes in all rows; whether it is done.
+    fn walk(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        let Select { source, filter, groups, out, checks, subs, answers, .. } = self;
+        if let Some(source) = source {
+            let walk = source
+                .walk(env, &mut |_, bytes| take(filter, groups, out, checks, answers, row::kept(bytes)))?;
+            return Ok(walk != Walk::Yield);
+        }
+        let asks = subs.iter().any(|sub| sub.correlated);
+        loop {
+            let cells = match self.waiting.take() {
+                Some((cells, at)) => match self.ask(env, &cells, at)? {
+                    None => cells,
+                    Some(at) => {
+                        self.waiting = Some((cells, at));
+                        return Ok(false);
+                    }
+                },
+                None => {
+                    let turned = match &mut self.join {
+                        Some(join) => join.next(env, &self.checks)?,
+                        None if mem::replace(&mut self.walked, true) => Turned::End,
+                        None => Turned::Row,
+                    };
+                    match turned {
+                        Turned::End => return Ok(true),
+                        Turned::Yield => return Ok(false),
+                        Turned::Row => {}
+                    }
+                    let cells = self.join.as_ref().map_or_else(Vec::new, |join| join.row.clone());
+                    if asks {
+                        self.waiting = Some((cells, 0));
+                        continue;
+                    }
+                    cells
+                }
+            };
+            let Select { filter, groups, out, checks, answers, .. } = self;
+            if take(filter, groups, out, checks, answers, cells)?.is_break() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Asks the subqueries from `at` on about a row; where to go on later, if it is not done.
+    fn ask(&mut self, env: &mut Env<'_>, cells: &[Value], at: usize) -> Result<Option<usize>, Error> {
+        for at in at..self.subs.len() {
+            let sub = &self.subs[at];
+            if !sub.correlated {
+                continue;
+            }
+            if *env.budget == 0 {
+                return Ok(Some(at));
+            }
+            let mut asking = match self.asking.take() {
+                Some(under_way) => under_way,
+                None => {
+                    // To begin one costs a unit; to go on with it costs only what it does.
+                    *env.budget -= 1;
+                    let mut select = sub.select.clone();
+                    select.bind(cells);
+                    select
+                }
+            };
+            match asking.rows(env)? {
+                Some(rows) => self.answers[at] = sub.answered(rows)?,
+                None => {
+                    self.asking = Some(asking);
+                    return Ok(Some(at));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts the values of the row around it in the place of their columns.
+    fn bind(&mut self, cells: &[Value]) {
+        self.each_expr(&mut |expr| {
+            expr.change(&mut |part| {
+                if let Expr::Outer(at) = part {
+                    *part = Expr::Const(Datum::of(&cells[*at]).into_owned());
+                }
+            });
+        });
+    }
+
+    fn each_expr(&mut self, each: &mut dyn FnMut(&mut Expr)) {
+        let levels = self.join.iter_mut().flat_map(|join| &mut join.levels);
+        levels.flat_map(|level| level.on.iter_mut().chain(&mut level.post)).for_each(&mut *each);
+        self.filter.iter_mut().for_each(&mut *each);
+        if let Some(groups) = &mut self.groups {
+            let args = groups.aggregates.iter_mut().map(|aggregate| &mut aggregate.arg);
+            groups.keys.iter_mut().chain(args).chain(&mut groups.having).for_each(&mut *each);
+        }
+        let order = self.out.order.iter_mut().map(|(expr, _)| expr);
+        self.out.items.iter_mut().chain(order).for_each(each);
+    }
+
     fn one_row(&mut self) -> Result<(), Error> {
         if self.groups.is_some() || !self.out.full() {
-            take(&self.filter, &mut self.groups, &mut self.out, &self.checks, Vec::new()).map(drop)?;
+            take(&self.filter, &mut self.groups, &mut self.out, &self.checks, &[], Vec::new()).map(drop)?;
         }
         self.walked = true;
         Ok(())
@@ -309,7 +482,7 @@ impl Select {
                     .chain(&groups.having);
                 let first = if first.is_empty() { vec![Value::Null; columns_in(width)] } else { first };
                 self.checks.next_row();
-                let row = Row { cells: &first, aggregates: &values };
+                let row = Row { cells: &first, aggregates: &values, subs: &self.answers };
                 let chosen = match &groups.having {
                     Some(having) => having.chooses(row, &self.checks)?,
                     None => true,
@@ -335,194 +508,4 @@ impl Select {
         }
         Ok(true)
     }
-}
-
-/// Takes a unit; whether there are no more.
-fn spent(budget: &mut u32) -> bool {
-    *budget = budget.saturating_sub(1);
-    *budget == 0
-}
-
-/// A row of the table, through the filter into its group or out.
-fn take(
-    filter: &Option<Expr>,
-    groups: &mut Option<Groups>,
-    out: &mut Out,
-    checks: &Checks,
-    cells: Vec<Value>,
-) -> Result<ControlFlow<()>, Error> {
-    checks.next_row();
-    let row = Row::of(&cells);
-    if let Some(filter) = filter
-        && !filter.chooses(row, checks)?
-    {
-        return Ok(ControlFlow::Continue(()));
-    }
-    let Some(groups) = groups else { return out.take(row, checks) };
-    let mut key = Vec::new();
-    for expr in &groups.keys {
-        expr.eval(row, checks)?.push_sortable(&mut key);
-    }
-    if !groups.found.contains_key(&key) {
-        groups.kept.row(&cells)?;
-        groups.kept.bytes(key.len() as u64 + 64)?;
-        let tallies = groups.aggregates.iter().map(|_| Tally::new()).collect();
-        groups.found.insert(key.clone(), (cells.clone(), tallies));
-    }
-    let (_, tallies) = groups.found.get_mut(&key).expect("it was just put there");
-    for (tally, aggregate) in tallies.iter_mut().zip(&groups.aggregates) {
-        let bytes = tally.add(aggregate, row, checks)?;
-        groups.kept.bytes(bytes)?;
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-impl Out {
-    /// Whether it takes no more rows as they come.
-    fn full(&self) -> bool {
-        self.limit == 0 || (self.order.is_empty() && self.rows.len() as u64 >= self.limit)
-    }
-
-    fn take(&mut self, row: Row<'_>, checks: &Checks) -> Result<ControlFlow<()>, Error> {
-        if self.full() {
-            return Ok(ControlFlow::Break(()));
-        }
-        // Without an order, rows before the offset are only counted.
-        if self.order.is_empty() && self.seen.is_none() && self.skip > 0 {
-            self.skip -= 1;
-            return Ok(ControlFlow::Continue(()));
-        }
-        let mut cells = Vec::with_capacity(self.items.len());
-        let mut distinct = Vec::new();
-        for item in &self.items {
-            let datum = item.eval(row, checks)?;
-            if self.seen.is_some() {
-                datum.push_sortable(&mut distinct);
-            }
-            cells.push(datum.into_value());
-        }
-        if let Some(seen) = &mut self.seen {
-            self.kept.bytes(distinct.len() as u64 + 32)?;
-            if !seen.insert(distinct) {
-                return Ok(ControlFlow::Continue(()));
-            }
-        }
-        if self.order.is_empty() {
-            if self.skip > 0 {
-                self.skip -= 1;
-                return Ok(ControlFlow::Continue(()));
-            }
-            self.kept.row(&cells)?;
-            self.rows.push(cells);
-            return Ok(if self.full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
-        }
-        let mut key = Vec::new();
-        for (expr, direction) in &self.order {
-            push_sort_key(&mut key, &expr.eval(row, checks)?, *direction);
-        }
-        self.kept.row(&cells)?;
-        self.count += 1;
-        self.sorted.insert((key, self.count), cells);
-        if self.sorted.len() as u64 > self.limit.saturating_add(self.skip)
-            && let Some((_, last)) = self.sorted.pop_last()
-        {
-            self.kept.gone(&last);
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
-/// `ORDER BY 2`: the second item.
-fn position(tree: &Ast) -> Option<&str> {
-    match tree {
-        Ast::Value(value) => match &value.value {
-            ast::Value::Number(digits, _) => Some(digits),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn picked(items: &[Expr], place: &str, clause: &str) -> Result<Expr, Error> {
-    let at = place.parse::<usize>().ok().and_then(|at| at.checked_sub(1));
-    at.and_then(|at| items.get(at))
-        .cloned()
-        .ok_or_else(|| Error::NoColumn { column: place.into(), place: clause.into() })
-}
-
-/// A LIMIT or OFFSET: a number that is not negative.
-pub fn bound(tree: &Option<Ast>, otherwise: u64, compiler: &mut Compiler<'_>) -> Result<u64, Error> {
-    let Some(tree) = tree else { return Ok(otherwise) };
-    let datum = compiler.value(tree)?;
-    let n = match datum {
-        Datum::Int(n) => u64::try_from(n).ok(),
-        Datum::Dec(n) => n.as_whole().and_then(|n| u64::try_from(n).ok()),
-        _ => None,
-    };
-    n.ok_or_else(|| Error::Syntax { why: format!("LIMIT is a number that is not negative, not {tree}") })
-}
-
-fn has_aggregate(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.visit(&mut |part| found |= matches!(part, Expr::Aggregate(_)));
-    found
-}
-
-/// How many columns a row must have for these expressions.
-fn columns_in<'e>(exprs: impl Iterator<Item = &'e Expr>) -> usize {
-    let mut most = 0;
-    for expr in exprs {
-        expr.visit(&mut |part| {
-            if let Expr::Column(at) = part {
-                most = most.max(at + 1);
-            }
-        });
-    }
-    most
-}
-
-/// Whether a walk in key order puts out rows in this order already.
-fn in_key_order(order: &[(Expr, Direction)], info: &TableInfo) -> bool {
-    order.len() <= info.def.primary.len()
-        && order.iter().zip(&info.def.primary).all(|((expr, direction), column)| {
-            *direction == Direction::Up && matches!(expr, Expr::Column(at) if at == column)
-        })
-}
-
-/// Refuses a column that has no one value in a group (MySQL's ONLY_FULL_GROUP_BY).
-fn full_group_by<'e>(
-    shown: impl Iterator<Item = &'e Expr>,
-    keys: &[Expr],
-    info: Option<&TableInfo>,
-    heads: &[ColumnHead],
-) -> Result<(), Error> {
-    let keyed = |column: usize| keys.iter().any(|key| matches!(key, Expr::Column(at) if *at == column));
-    // Whoever is grouped by the primary key is a group of one.
-    if info.is_some_and(|info| !info.hidden_key() && info.def.primary.iter().all(|column| keyed(*column))) {
-        return Ok(());
-    }
-    for expr in shown {
-        if keys.iter().any(|key| format!("{key:?}") == format!("{expr:?}")) {
-            continue;
-        }
-        let mut stray = None;
-        expr.visit(&mut |part| {
-            if let Expr::Column(at) = part
-                && !keyed(*at)
-            {
-                stray = Some(*at);
-            }
-        });
-        if let Some(at) = stray {
-            let name = &heads[at].name;
-            let (code, rule) = match keys.is_empty() {
-                true => (1140, "there is no GROUP BY, and an aggregate makes one row of all"),
-                false => (1055, "it is neither in GROUP BY nor in an aggregate"),
-            };
-            let message =
-                format!("Column '{name}' has no one value in a group: {rule} (sql_mode=only_full_group_by)");
-            return Err(Error::Sql { code, state: "42000", message });
-        }
-    }
-    Ok(())
 }

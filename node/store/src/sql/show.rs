@@ -8,8 +8,9 @@ use super::eval::like;
 use super::expr::{Checks, Row};
 use super::tree::TableRef;
 use super::vars::Vars;
+use crate::apply::PRIMARY;
 use crate::error::Error;
-use crate::request::{ColumnHead, ColumnType, Rows, StepResult, TableDef};
+use crate::request::{ColumnHead, ColumnType, IndexPart, Rows, StepResult, TableDef};
 use crate::session::{Context, Env, Turn};
 use crate::value::Value;
 use sqlparser::ast::{self, ShowStatementFilter, ShowStatementFilterPosition};
@@ -146,10 +147,45 @@ pub fn warnings(vars: &Vars, errors_only: bool) -> Answer {
     answer
 }
 
+/// The one session that asks: a session knows of no other.
+pub fn processes(vars: &Vars, ctx: &Context<'_>) -> Answer {
+    let names = ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"];
+    let mut answer = Answer::new(&names).ints(&[0, 5]);
+    let (id, client) = (vars.connection(ctx).to_string(), &vars.client);
+    answer.push([
+        text(id),
+        text(&*client.user),
+        text(&*client.host),
+        vars.database.clone(),
+        text("Query"),
+        text("0"),
+        text("executing"),
+        text("SHOW PROCESSLIST"),
+    ]);
+    answer
+}
+
+/// Whoever is let in may do everything.
+pub fn grants(vars: &Vars) -> Answer {
+    let mut answer = Answer::new(&[&format!("Grants for {}@%", vars.client.user)]);
+    answer.push([text(format!("GRANT ALL PRIVILEGES ON *.* TO `{}`@`%`", vars.client.user))]);
+    answer
+}
+
+pub fn create_database(vars: &Vars) -> Answer {
+    let mut answer = Answer::new(&["Database", "Create Database"]);
+    let made = format!(
+        "CREATE DATABASE `{}` /*!40100 DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */",
+        vars.home
+    );
+    answer.push([text(&*vars.home), text(made)]);
+    answer
+}
+
 pub fn engines() -> Answer {
     let mut answer = Answer::new(&["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"]);
     let comment = "Rows in memory, ordered by a majority of three nodes";
-    answer.push([text("InnoDB"), text("DEFAULT"), text(comment), text("YES"), text("NO"), text("NO")]);
+    answer.push([text("InnoDB"), text("DEFAULT"), text(comment), text("YES"), text("NO"), text("YES")]);
     answer
 }
 
@@ -239,28 +275,55 @@ impl Show {
                     "Comment",
                     "Index_comment",
                 ];
-                let mut answer = Answer::new(&names).ints(&[1, 3, 6]);
-                for (at, column) in info.def.primary.iter().enumerate() {
-                    answer.push([
-                        text(info.name()),
-                        text("0"),
-                        text("PRIMARY"),
-                        text((at + 1).to_string()),
-                        text(&*info.def.columns[*column].name),
-                        text("A"),
-                        text(&*rows),
-                        None,
-                        None,
-                        text(""),
-                        text("BTREE"),
-                        text(""),
-                        text(""),
-                    ]);
+                let mut answer = Answer::new(&names).ints(&[1, 3, 6, 7]);
+                for (name, unique, parts) in keys(&info.def) {
+                    for (at, part) in parts.iter().enumerate() {
+                        let column = &info.def.columns[part.column];
+                        answer.push([
+                            text(info.name()),
+                            text(if unique { "0" } else { "1" }),
+                            text(name),
+                            text((at + 1).to_string()),
+                            text(&*column.name),
+                            text("A"),
+                            text(&*rows),
+                            (part.prefix > 0).then(|| part.prefix.to_string()),
+                            None,
+                            text(if column.nullable { "YES" } else { "" }),
+                            text("BTREE"),
+                            text(""),
+                            text(""),
+                        ]);
+                    }
                 }
                 Ok(answer)
             }
         }
     }
+}
+
+/// How a column stands in keys, as MySQL marks it.
+pub fn key_mark(def: &TableDef, at: usize) -> &'static str {
+    if def.primary.contains(&at) {
+        return "PRI";
+    }
+    let mut leads = def.indexes.iter().filter(|index| index.parts[0].column == at);
+    match leads.clone().any(|index| index.unique && index.parts.len() == 1) {
+        true => "UNI",
+        false if leads.next().is_some() => "MUL",
+        false => "",
+    }
+}
+
+/// The keys of a table: name, whether it is unique, columns with the length of what stands in it.
+pub fn keys(def: &TableDef) -> Vec<(&str, bool, Vec<IndexPart>)> {
+    let mut keys = Vec::new();
+    if !def.primary.is_empty() {
+        let parts = def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+        keys.push((PRIMARY, true, parts));
+    }
+    keys.extend(def.indexes.iter().map(|index| (index.name.as_str(), index.unique, index.parts.clone())));
+    keys
 }
 
 fn columns(def: &TableDef, full: bool) -> Answer {
@@ -276,7 +339,7 @@ fn columns(def: &TableDef, full: bool) -> Answer {
             Value::Bytes(_) => literal(value),
             other => other.to_string(),
         });
-        let key = if def.primary.contains(&at) { "PRI" } else { "" };
+        let key = key_mark(def, at);
         let extra = if def.auto_increment == Some(at) { "auto_increment" } else { "" };
         let null = if column.nullable { "YES" } else { "NO" };
         let kind = type_name(column.kind);

@@ -2,12 +2,17 @@
 
 use super::change::Change;
 use super::insert::Insert;
-use super::select::Select;
+use super::prepared::Prepare;
+use super::select::{Place, Select};
 use super::show::Show;
 use super::tree::{ChangeTree, InsertTree, SelectTree, TableRef};
 use crate::error::Error;
+use crate::request::ColumnHead;
 use crate::session::{Env, Turn};
+use crate::store::Store;
 use crate::table::TableInfo;
+use crate::txn::Txn;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What is asked, in trees; it stays as it is however often it is begun.
@@ -22,6 +27,7 @@ pub(crate) enum Query {
     Show(Show),
     /// Takes the transaction's snapshot now, and answers nothing.
     Snapshot,
+    Prepare(Box<Prepare>),
 }
 
 /// How far it is.
@@ -33,19 +39,33 @@ enum Stage {
     Change(Box<Change>),
     Show,
     Snapshot,
+    Prepare,
 }
 
 /// A statement that may be run again from where it stopped, or, after [`restart`](Statement::restart), from the
 /// beginning in a fresh transaction.
 #[derive(Debug)]
 pub(crate) struct Statement {
-    query: Query,
+    query: Arc<Query>,
     stage: Stage,
 }
 
 impl Statement {
     pub fn new(query: Query) -> Statement {
+        Statement::of(Arc::new(query))
+    }
+
+    /// One that others run too.
+    pub fn of(query: Arc<Query>) -> Statement {
         Statement { query, stage: Stage::Begin }
+    }
+
+    /// The columns of what a query would answer.
+    pub fn heads(query: &Arc<Query>, env: &mut Env<'_>) -> Result<Vec<ColumnHead>, Error> {
+        Ok(match Statement::of(Arc::clone(query)).planned(env)? {
+            Stage::Select(select) => select.heads().to_vec(),
+            _ => Vec::new(),
+        })
     }
 
     pub fn restart(&mut self) {
@@ -64,35 +84,64 @@ impl Statement {
                 Err(error) => return Turn::Done(Err(error)),
             }
         }
-        match (&mut self.stage, &self.query) {
+        match (&mut self.stage, &*self.query) {
             (Stage::Select(select), _) => select.run(env),
             (Stage::Insert(insert), Query::Insert(tree)) => insert.run(tree, env),
             (Stage::Change(change), _) => change.run(env),
             (Stage::Show, Query::Show(show)) => show.run(env),
             (Stage::Snapshot, _) => Turn::Done(Ok(())),
+            (Stage::Prepare, Query::Prepare(prepare)) => prepare.run(env),
             _ => unreachable!("a statement is run by what it was planned for"),
         }
     }
 
     fn begin(&self, env: &mut Env<'_>) -> Result<Stage, Error> {
         env.statement()?;
-        Ok(match &self.query {
-            Query::Select(tree) => {
-                let table = tree.from.as_ref().map(|table| find(table, env)).transpose()?;
-                Stage::Select(Box::new(Select::new(tree, table, env.vars, env.ctx)?))
-            }
+        self.planned(env)
+    }
+
+    fn planned(&self, env: &mut Env<'_>) -> Result<Stage, Error> {
+        Ok(match &*self.query {
+            Query::Select(tree) => Stage::Select(Box::new(planned(tree, env)?)),
             Query::Insert(tree) => {
                 let info = find(&tree.table, env)?;
-                Stage::Insert(Box::new(Insert::new(tree, info, env)?))
+                let insert = Insert::new(tree, info, env)?;
+                Stage::Insert(Box::new(match &tree.source {
+                    None => insert,
+                    Some(source) => insert.of(planned(source, env)?)?,
+                }))
             }
             Query::Change(tree) => {
                 let info = find(&tree.table, env)?;
-                Stage::Change(Box::new(Change::new(tree, info, env)?))
+                let Env { txn, store, vars, ctx, .. } = env;
+                let txn = RefCell::new(&mut **txn);
+                let find = |table: &TableRef| txn.borrow_mut().table(store, vars.table(table)?);
+                let list = || listed(&mut txn.borrow_mut(), store);
+                let place = Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None };
+                Stage::Change(Box::new(Change::new(tree, info, place)?))
             }
             Query::Show(_) => Stage::Show,
             Query::Snapshot => Stage::Snapshot,
+            Query::Prepare(_) => Stage::Prepare,
         })
     }
+}
+
+/// Plans a query over the tables as the transaction sees them.
+pub fn planned(tree: &SelectTree, env: &mut Env<'_>) -> Result<Select, Error> {
+    let Env { txn, store, vars, ctx, .. } = env;
+    let txn = RefCell::new(&mut **txn);
+    let find = |table: &TableRef| txn.borrow_mut().table(store, vars.table(table)?);
+    let list = || listed(&mut txn.borrow_mut(), store);
+    Select::new(tree, Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None })
+}
+
+fn listed(txn: &mut Txn, store: &Store) -> Vec<(Arc<TableInfo>, u64)> {
+    let count = |info: Arc<TableInfo>| {
+        let rows = store.rows_about(info.id);
+        (info, rows)
+    };
+    txn.tables(store).into_iter().map(count).collect()
 }
 
 fn find(table: &TableRef, env: &mut Env<'_>) -> Result<Arc<TableInfo>, Error> {

@@ -22,22 +22,30 @@ pub const NESTING_MAX: usize = 60;
 const DIALECT: MySqlDialect = MySqlDialect {};
 
 /// One statement of a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Piece {
     tokens: Vec<TokenWithSpan>,
+    params: usize,
 }
 
 /// The statements of a request, without the empty ones.
 pub fn pieces(sql: &str) -> Result<Vec<Piece>, Error> {
     let tokens = Tokenizer::new(&DIALECT, sql).tokenize_with_location();
     let tokens = tokens.map_err(|error| Error::Syntax { why: error.to_string() })?;
-    let mut pieces = vec![Piece { tokens: Vec::new() }];
+    let mut pieces = vec![Piece::default()];
     for token in tokens {
         let piece = pieces.last_mut().expect("there is always a piece under way");
-        match token.token {
-            Token::SemiColon => pieces.push(Piece { tokens: Vec::new() }),
+        let TokenWithSpan { token, span } = token;
+        match token {
+            Token::SemiColon => pieces.push(Piece::default()),
             Token::Whitespace(_) => {}
-            _ => piece.tokens.push(token),
+            // The parser does not count them.
+            Token::Placeholder(name) if name == "?" => {
+                let token = Token::Placeholder(format!("?{}", piece.params));
+                piece.params += 1;
+                piece.tokens.push(TokenWithSpan { token, span });
+            }
+            other => piece.tokens.push(TokenWithSpan { token: other, span }),
         }
     }
     pieces.retain(|piece| !piece.tokens.is_empty());
@@ -66,6 +74,31 @@ impl Piece {
     pub fn words(&self, from: usize) -> Vec<String> {
         let words = self.tokens.iter().skip(from).map_while(word);
         words.map(|word| word.value.to_ascii_uppercase()).collect()
+    }
+
+    /// How many `?` it has.
+    pub fn params(&self) -> usize {
+        self.params
+    }
+
+    /// Whether the statement ends with these words.
+    pub fn ends(&self, words: &[&str]) -> bool {
+        let from = self.tokens.len().checked_sub(words.len());
+        from.is_some_and(|from| words.iter().enumerate().all(|(at, text)| self.is(from + at, text)))
+    }
+
+    pub fn is_comma(&self, at: usize) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.token == Token::Comma)
+    }
+
+    /// How often a word stands in it.
+    pub fn count(&self, text: &str) -> usize {
+        self.tokens.iter().filter(|token| is(Some(token), text)).count()
+    }
+
+    /// Whether this word stands at a place.
+    pub fn is(&self, at: usize, text: &str) -> bool {
+        is(self.tokens.get(at), text)
     }
 
     pub fn len(&self) -> usize {

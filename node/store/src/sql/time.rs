@@ -7,7 +7,7 @@ const MICROS: i64 = 1_000_000;
 const DAY_SECS: i64 = 86_400;
 
 /// Year, month, day of a day counted from 1970-01-01.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub fn civil(days: i64) -> (i64, i64, i64) {
     // Counted from 0000-03-01, so that a leap day is the last of its year.
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -18,6 +18,15 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Counts a day from 1970-01-01.
+pub fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 pub fn date(wall: Wall) -> String {
@@ -50,6 +59,8 @@ mod tests {
         ];
         for (secs, want) in cases {
             assert_eq!(date_time(Wall(secs * MICROS + 999)), want);
+            let (year, month, day) = civil(secs.div_euclid(DAY_SECS));
+            assert_eq!(days(year, month, day), secs.div_euclid(DAY_SECS));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! compared with an empty tree.
 
 use super::compile::{names, unsupported};
-use super::select::Direction;
+use super::out::Direction;
 use crate::error::Error;
 use sqlparser::ast::{self, Expr as Ast, SetExpr, Statement as Tree};
 use sqlparser::dialect::MySqlDialect;
@@ -37,10 +37,28 @@ pub enum Item {
     },
 }
 
+/// What rows come from.
+#[derive(Debug)]
+pub enum Factor {
+    Table(TableRef),
+    Derived { tree: Box<SelectTree>, alias: String },
+}
+
+#[derive(Debug)]
+pub struct Joined {
+    pub factor: Factor,
+    pub on: Option<Ast>,
+    /// Columns of both sides that are equal, and one.
+    pub using: Vec<String>,
+    /// A LEFT JOIN.
+    pub outer: bool,
+}
+
 #[derive(Debug)]
 pub struct SelectTree {
     pub items: Vec<Item>,
-    pub from: Option<TableRef>,
+    /// The tables, each joined to those before it.
+    pub from: Vec<Joined>,
     pub filter: Option<Ast>,
     pub group: Vec<Ast>,
     pub having: Option<Ast>,
@@ -66,6 +84,8 @@ pub struct InsertTree {
     /// Empty: all, in the table's order.
     pub columns: Vec<String>,
     pub rows: Vec<Vec<Ast>>,
+    /// The query that gives the rows, if they do not stand there.
+    pub source: Option<Box<SelectTree>>,
     pub on_duplicate: OnDuplicate,
 }
 
@@ -100,12 +120,76 @@ pub fn table_name(name: &ast::ObjectName) -> Result<TableRef, Error> {
         [database, table] => (Some(database), table),
         _ => return Err(Error::Syntax { why: format!("'{name}' is no name of a table") }),
     };
-    const NOT_OURS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
+    const NOT_OURS: [&str; 3] = ["performance_schema", "mysql", "sys"];
     if let Some(database) = database.filter(|name| NOT_OURS.iter().any(|not| not.eq_ignore_ascii_case(name)))
     {
         return unsupported(format!("the tables of {database}"));
     }
     Ok(TableRef { database: database.map(str::to_owned), name: table.to_owned(), alias: table.to_owned() })
+}
+
+/// All tables of a list, in their order.
+fn joined(from: Vec<ast::TableWithJoins>) -> Result<Vec<Joined>, Error> {
+    use ast::{JoinConstraint as On, JoinOperator as Op};
+    let mut all = Vec::new();
+    for ast::TableWithJoins { relation, joins } in from {
+        let Some(first) = factor(relation)? else {
+            if joins.is_empty() {
+                continue;
+            }
+            return unsupported("DUAL in a JOIN");
+        };
+        all.push(Joined { factor: first, on: None, using: Vec::new(), outer: false });
+        for join in joins {
+            let (outer, constraint) = match join.join_operator {
+                Op::Join(on) | Op::Inner(on) | Op::CrossJoin(on) | Op::StraightJoin(on) => (false, on),
+                Op::Left(on) | Op::LeftOuter(on) => (true, on),
+                Op::Right(_) | Op::RightOuter(_) => return unsupported("RIGHT JOIN"),
+                Op::FullOuter(_) => return unsupported("FULL JOIN"),
+                _ => return unsupported("this kind of JOIN"),
+            };
+            let (on, using) = match constraint {
+                On::On(tree) => (Some(tree), Vec::new()),
+                On::Using(list) => {
+                    let name = |name: &ast::ObjectName| Ok(names(name)?.join("."));
+                    (None, list.iter().map(name).collect::<Result<_, Error>>()?)
+                }
+                On::None if !outer => (None, Vec::new()),
+                On::None => return Err(Error::Syntax { why: "a LEFT JOIN wants ON".into() }),
+                On::Natural => return unsupported("NATURAL JOIN"),
+                On::UsingAlias(..) => return unsupported("USING … AS"),
+            };
+            let Some(factor) = factor(join.relation)? else { return unsupported("DUAL in a JOIN") };
+            all.push(Joined { factor, on, using, outer });
+        }
+    }
+    // InnoDB's bound is the same.
+    const TABLES_MAX: usize = 61;
+    if all.len() > TABLES_MAX {
+        let message = format!("Too many tables; MySQL can only use {TABLES_MAX} tables in a join");
+        return Err(Error::Sql { code: 1116, state: "HY000", message });
+    }
+    Ok(all)
+}
+
+fn factor(relation: ast::TableFactor) -> Result<Option<Factor>, Error> {
+    match relation {
+        ast::TableFactor::Derived { lateral: false, subquery, alias, sample: None } => {
+            let Some(alias) = alias else {
+                let message = "Every derived table must have its own alias".into();
+                return Err(Error::Sql { code: 1248, state: "42000", message });
+            };
+            if !alias.columns.is_empty() {
+                return unsupported("column aliases of a table");
+            }
+            let tree = Box::new(select(*subquery, &[])?);
+            Ok(Some(Factor::Derived { tree, alias: alias.name.value }))
+        }
+        other => {
+            let table = ast::TableWithJoins { relation: other, joins: Vec::new() };
+            Ok(one_table(vec![table])?.map(Factor::Table))
+        }
+    }
 }
 
 /// The one table of a list of tables.
@@ -115,7 +199,7 @@ fn one_table(mut from: Vec<ast::TableWithJoins>) -> Result<Option<TableRef>, Err
     }
     let Some(ast::TableWithJoins { relation, .. }) = from.pop() else { return Ok(None) };
     match relation {
-        // Hints of indexes are hints: there is one index, the primary key.
+        // Hints of indexes are hints.
         ast::TableFactor::Table {
             name,
             alias,
@@ -220,7 +304,7 @@ pub fn select(mut query: ast::Query, texts: &[&str]) -> Result<SelectTree, Error
     }
     let SetExpr::Select(blank) = &*blank.body else { unreachable!("a SELECT is a select") };
     let projection = mem::replace(&mut select.projection, blank.projection.clone());
-    let from = one_table(mem::take(&mut select.from))?;
+    let from = joined(mem::take(&mut select.from))?;
     let filter = select.selection.take();
     let having = select.having.take();
     let distinct = match select.distinct.take() {
@@ -315,15 +399,20 @@ pub fn insert(mut insert: ast::Insert) -> Result<InsertTree, Error> {
     }
     let source = mem::replace(&mut insert.source, blank.source.clone());
     let set = assignments(mem::take(&mut insert.assignments))?;
+    let mut from = None;
     let rows = match source.map(|query| *query) {
         None if !set.is_empty() => {
             let (names, values) = set.into_iter().unzip();
             columns = names;
             vec![values]
         }
-        Some(ast::Query { body, .. }) => match *body {
+        Some(query) if matches!(*query.body, SetExpr::Select(_)) => {
+            from = Some(Box::new(select(query, &[])?));
+            Vec::new()
+        }
+        Some(query) => match *query.body {
             SetExpr::Values(values) => values.rows.into_iter().map(|row| row.content).collect(),
-            _ => return unsupported("INSERT … SELECT"),
+            other => return unsupported(format!("INSERT … {}", clipped(&other))),
         },
         None => return Err(Error::Syntax { why: "INSERT has no VALUES".into() }),
     };
@@ -347,7 +436,7 @@ pub fn insert(mut insert: ast::Insert) -> Result<InsertTree, Error> {
     if insert != *blank {
         return unsupported(format!("the clauses of {}", clipped(&insert)));
     }
-    Ok(InsertTree { table, columns, rows, on_duplicate })
+    Ok(InsertTree { table, columns, rows, source: from, on_duplicate })
 }
 
 pub fn update(mut update: ast::Update) -> Result<ChangeTree, Error> {

@@ -5,9 +5,10 @@
 
 use super::datum::Datum;
 use super::expr::{WARNINGS_MAX, Warning};
+use super::prepared::Forms;
 use super::tree::TableRef;
 use crate::error::Error;
-use crate::request::{Client, Isolation};
+use crate::request::{Client, Isolation, Prepared};
 use crate::session::Context;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -48,6 +49,12 @@ pub struct Vars {
     pub warnings: Vec<Warning>,
     /// The first id that the last insert drew.
     pub last_insert_id: i64,
+    /// What was prepared and not yet closed.
+    pub forms: Forms,
+    /// What was prepared just now.
+    pub prepared: Option<Prepared>,
+    /// The values for the `?` of the statement under way.
+    pub params: Vec<Datum<'static>>,
     /// What the last statement changed; -1 after one that reads.
     pub row_count: i64,
 }
@@ -65,6 +72,9 @@ impl Default for Vars {
             user: BTreeMap::new(),
             warnings: Vec::new(),
             last_insert_id: 0,
+            forms: Forms::default(),
+            prepared: None,
+            params: Vec::new(),
             row_count: -1,
         }
     }
@@ -214,6 +224,11 @@ impl Vars {
         self.database = client.database.clone();
         self.client = client;
         Ok(())
+    }
+
+    /// Fills each `?` with something, so that a statement can be looked at before it is executed.
+    pub fn fill(&mut self, params: usize) {
+        self.params = vec![Datum::Int(1); params];
     }
 
     /// Keeps a note of the statement under way.
@@ -400,7 +415,7 @@ impl Vars {
         let bytes = match &value {
             Value::Text(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
-            Value::Null | Value::Int(_) => 8,
+            _ => 8,
         };
         let name = name.to_ascii_lowercase();
         let max =

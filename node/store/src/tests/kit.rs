@@ -28,6 +28,8 @@ pub fn pairs(name: &str) -> TableDef {
         columns: vec![int("id"), int("v")],
         primary: vec![0],
         auto_increment: None,
+        indexes: Vec::new(),
+        stamps: Vec::new(),
         if_not_exists: false,
     }
 }

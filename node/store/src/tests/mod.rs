@@ -2,6 +2,7 @@
 
 mod export;
 mod ids;
+mod indexes;
 mod kit;
 mod oracle;
 mod scan;

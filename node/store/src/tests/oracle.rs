@@ -156,7 +156,7 @@ fn operation(
     }
     for (from, to, lag) in &draft.ranges {
         let (from, to) = (key_of(*from), to.map(key_of));
-        set.ranges.push(ReadRange { table: 0, from, to, read_at: Seqno(at(*lag)) });
+        set.ranges.push(ReadRange { table: 0, index: None, from, to, read_at: Seqno(at(*lag)) });
     }
     let rows = set.rows.iter().map(|row| row.read_at);
     let reads = set.reads.iter().map(|read| read.read_at);

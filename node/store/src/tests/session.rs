@@ -112,7 +112,10 @@ fn a_failed_statement_leaves_the_transaction_open_and_takes_back_its_own_writes_
     cluster.begin(&mut a, Isolation::RepeatableRead);
     cluster.run(&mut a, vec![update("t", 1, 11)]).expect("nobody is in its way");
     let error = cluster.run(&mut a, vec![update("t", 1, 12), insert("t", 3, 3), insert("t", 2, 0)]);
-    assert_eq!(error, Err(Error::DuplicateKey { table: "t".into(), key: "2".into() }));
+    assert_eq!(
+        error,
+        Err(Error::DuplicateKey { table: "t".into(), index: "PRIMARY".into(), key: "2".into() })
+    );
     assert!(a.in_transaction());
     let reply = cluster.run(&mut a, vec![scan("t")]).expect("it goes on");
     assert_eq!(pairs_of(&reply.results[0]), [(1, 11), (2, 20)]);
@@ -501,4 +504,29 @@ fn a_gone_row_is_collected_when_nobody_can_see_it() {
     assert!(!cluster.nodes[0].store.collect(applied, &mut 100));
     assert_eq!(cluster.nodes[0].store.garbage(), 0);
     assert_eq!(value(&mut cluster, 1, 1), Some(12));
+}
+
+#[test]
+fn a_session_has_a_bound_of_prepared_statements() {
+    let mut cluster = Cluster::with(&[pairs("t")]);
+    let mut s = cluster.session(1);
+    let prepare = |cluster: &mut Cluster, s: &mut Session, text: &str| {
+        cluster.ask(s, Request::Prepare(text.into())).reply
+    };
+    let made = prepare(&mut cluster, &mut s, "SELECT v FROM t WHERE id = ?").expect("it is a statement");
+    let made = made.prepared.expect("it was prepared");
+    assert_eq!((made.params, made.columns[0].name.as_str()), (1, "v"));
+    cluster.run(&mut s, vec![insert("t", 3, 4)]).expect("the row is new");
+    let execute = |number, n| Request::Execute { number, params: vec![Param::Int(n)] };
+    let StepResult::Rows(rows) = &cluster.ask(&mut s, execute(made.number, 3)).reply.unwrap().results[0]
+    else {
+        panic!("a select gives rows")
+    };
+    assert_eq!(rows.rows, [vec![Value::Int(4)]]);
+    // Beside an open transaction, and without one that it would begin.
+    assert!(!s.in_transaction());
+    cluster.ask(&mut s, Request::Close(made.number)).reply.expect("nothing to say");
+    assert_eq!(cluster.ask(&mut s, execute(made.number, 3)).reply.unwrap_err().code().0, 1243);
+    let refused = (0..5000).find_map(|_| prepare(&mut cluster, &mut s, "SELECT 1 FROM t").err());
+    assert_eq!(refused.expect("there is a bound").code().0, 1461);
 }

@@ -21,12 +21,14 @@ const READ_RANGES_MAX: usize = 1_000;
 /// Where a walk over a range of keys stands; kept between two slices of work.
 #[derive(Debug, Clone)]
 pub struct Scan {
-    info: Arc<TableInfo>,
-    from: Vec<u8>,
-    to: Option<Vec<u8>>,
-    lock: bool,
+    pub(super) info: Arc<TableInfo>,
+    /// Through this secondary key; `None`: by the primary one.
+    pub(super) index: Option<usize>,
+    pub(super) from: Vec<u8>,
+    pub(super) to: Option<Vec<u8>>,
+    pub(super) lock: bool,
     /// The last key that was looked at.
-    last: Option<Vec<u8>>,
+    pub(super) last: Option<Vec<u8>>,
 }
 
 /// Is shown the key and the bytes of a row, and says whether to go on.
@@ -47,7 +49,18 @@ impl Scan {
     /// Rows with `from <= key < to` as encoded keys, in key order; `to: None` is the end of the table. With
     /// `lock`, what is read is certified, as `FOR UPDATE` asks.
     pub fn new(info: Arc<TableInfo>, from: Vec<u8>, to: Option<Vec<u8>>, lock: bool) -> Scan {
-        Scan { info, from, to, lock, last: None }
+        Scan { info, index: None, from, to, lock, last: None }
+    }
+
+    /// The same over places of a secondary key: rows come in its order.
+    pub fn through(
+        info: Arc<TableInfo>,
+        index: usize,
+        from: Vec<u8>,
+        to: Option<Vec<u8>>,
+        lock: bool,
+    ) -> Scan {
+        Scan { info, index: Some(index), from, to, lock, last: None }
     }
 
     pub fn info(&self) -> &Arc<TableInfo> {
@@ -65,6 +78,9 @@ impl Txn {
         budget: &mut u32,
         each: &mut Visitor<'_>,
     ) -> Result<Walk, Error> {
+        if scan.index.is_some() {
+            return self.walk_places(store, scan, budget, each);
+        }
         let at = self.at();
         let (lo, empty) = match (&scan.last, &scan.to) {
             (Some(last), to) => (Bound::Excluded(last.as_slice()), to.as_ref().is_some_and(|to| last >= to)),
@@ -142,15 +158,21 @@ impl Txn {
                 Walk::Stopped => scan.last.as_ref().map(|last| key::after(last)),
                 _ => scan.to.clone(),
             };
-            self.note_range(&Arc::clone(&scan.info), scan.from.clone(), to);
+            self.note_range(&Arc::clone(&scan.info), None, scan.from.clone(), to);
         }
         Ok(ended)
     }
 
-    fn note_range(&mut self, info: &Arc<TableInfo>, from: Vec<u8>, to: Option<Vec<u8>>) {
+    pub(super) fn note_range(
+        &mut self,
+        info: &Arc<TableInfo>,
+        index: Option<usize>,
+        from: Vec<u8>,
+        to: Option<Vec<u8>>,
+    ) {
         let read_at = self.at();
         let part = self.part(info);
-        let range = Range { from, to, read_at };
+        let range = Range { index, from, to, read_at };
         if !part.ranges.contains(&range) {
             part.ranges.push(range);
             if part.ranges.len() > READ_RANGES_MAX {

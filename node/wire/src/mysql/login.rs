@@ -82,6 +82,12 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Whether the answer is one that the SHA-256 plugin can have made.
+    pub fn sha2(&self) -> bool {
+        self.plugin.as_ref().is_some_and(|name| name == auth::SHA2.as_bytes())
+            && self.login.answer.len() == 32
+    }
+
     /// Whether the answer is one that the native plugin can have made.
     pub fn native(&self) -> bool {
         self.plugin.as_ref().is_none_or(|name| name == auth::NATIVE.as_bytes())

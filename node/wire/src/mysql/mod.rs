@@ -1,4 +1,5 @@
-//! The MySQL client/server protocol, server's side: handshake 10, `mysql_native_password`, the text protocol.
+//! The MySQL client/server protocol, server's side: handshake 10, `mysql_native_password`, the text protocol and prepared
+//! statements.
 //!
 //! Intuition: a conversation of strict turns. The client asks, the server answers in one or more packets whose
 //! numbers go on from the question's, and only then is the next question looked at, although it may have come
@@ -6,7 +7,7 @@
 //! Invariant: at most one question is open, and each answer goes to the question that is open. Whatever bytes
 //! come, memory stays within one packet of `packet_bytes_max` and one `feed`, as long as [`Connection::wants`] is
 //! heeded.
-//! Not here: sockets, time-outs, users, sessions (the host's). Prepared statements answer 1295.
+//! Not here: sockets, time-outs, users, sessions (the host's).
 //! Source: MySQL Server Doxygen, "Client/Server Protocol"; MariaDB Knowledge Base, "Clients & Utilities, Protocol".
 //!
 //! ```
@@ -22,7 +23,7 @@
 //!         Ok(Event::Login(login)) if login.proves(&auth::stored("plait")) => conn.ok(&Okay::default(), false, &mut out),
 //!         Ok(Event::Login(login)) => conn.deny(&login, "127.0.0.1", &mut out),
 //!         Ok(Event::Command(Command::Query(_text))) => {
-//!             let columns = [Column { schema: "shop", table: "t", name: "n", kind: ColumnKind::Int { bits: 32 }, flags: 0 }];
+//!             let columns = [Column { schema: "shop", table: "t", name: "n", kind: ColumnKind::Int { bits: 32, unsigned: false }, flags: 0 }];
 //!             conn.begin_rows(&columns, &mut out);
 //!             conn.row([Cell::Int(1)], &mut out);
 //!             conn.end_rows(0, false, &mut out);
@@ -41,6 +42,7 @@ mod error;
 pub mod flag;
 mod login;
 mod packet;
+mod prepared;
 mod read;
 mod reply;
 
@@ -50,12 +52,14 @@ mod tests;
 pub use auth::Stored;
 pub use error::Error;
 pub use login::{ATTRIBUTE_BYTES_MAX, Login};
+pub use prepared::Param;
 pub use reply::{Cell, Column, ColumnKind, Okay};
 
 use auth::SALT_BYTES;
 use flag::{cap, com, status};
 use login::{Asked, Greeting};
 use packet::{Packet, Packets};
+use prepared::{Refusal, Statements};
 use read::Fields;
 use std::collections::VecDeque;
 
@@ -76,7 +80,7 @@ pub struct Hello<'a> {
 pub const LOGIN_BYTES_MAX: usize = 128 << 10;
 
 /// What a client wants. Each is to be answered (but [`Command::Quit`]) before the next is given out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Answer with [`Connection::ok`], [`Connection::deny`] or [`Connection::err`] (as 1049, unknown database).
     /// An error here ends the connection.
@@ -85,8 +89,8 @@ pub enum Event {
 }
 
 /// A command. Those that need no host are answered within [`Connection::next`] and not seen here: COM_PING,
-/// COM_SET_OPTION, the prepared statements' (1295), and unknown ones (1047).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// COM_SET_OPTION, COM_STMT_RESET, COM_STMT_SEND_LONG_DATA, and unknown ones (1047).
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// SQL text: one statement, or several if [`Connection::multi_statements`].
     Query(String),
@@ -98,6 +102,12 @@ pub enum Command {
     Statistics,
     /// Roll back, and forget everything that the session set. Answer with [`Connection::ok`].
     ResetConnection,
+    /// Look at a statement and keep it. Answer with [`Connection::prepared`].
+    Prepare(String),
+    /// Run a prepared statement. Answer as a query, with rows by [`Connection::row_binary`].
+    Execute { number: u32, params: Vec<Param> },
+    /// Forget a prepared statement. No answer.
+    CloseStatement(u32),
     /// The client goes. No answer; close.
     Quit,
 }
@@ -137,6 +147,9 @@ pub struct Connection {
     caps: u32,
     multi_statements: bool,
     status: u16,
+    statements: Statements,
+    /// The login under way is one of the SHA-256 plugin.
+    sha2: bool,
 }
 
 impl std::fmt::Debug for Asked {
@@ -161,6 +174,8 @@ impl Connection {
             caps: 0,
             multi_statements: false,
             status: status::AUTOCOMMIT,
+            statements: Statements::default(),
+            sha2: false,
         };
         let salt = conn.salt;
         let greeting = Greeting { version: hello.version, connection: hello.connection, salt: &salt };
@@ -284,6 +299,11 @@ impl Connection {
 
     /// A login goes on to the host if the native plugin made its answer; else the client is asked for that.
     fn enter(&mut self, asked: Asked, out: &mut Vec<u8>) -> Option<Event> {
+        if asked.sha2() {
+            self.sha2 = true;
+            self.phase = Phase::Entering;
+            return Some(Event::Login(asked.login));
+        }
         if asked.native() || self.caps & cap::PLUGIN_AUTH == 0 {
             self.phase = Phase::Entering;
             return Some(Event::Login(asked.login));
@@ -310,9 +330,7 @@ impl Connection {
             Some(com::QUERY) => match String::from_utf8(body) {
                 Ok(text) => Command::Query(text),
                 Err(bad) => {
-                    let at = bad.utf8_error().valid_up_to();
-                    let message = format!("Invalid utf8mb4 character string at byte {at} of the statement");
-                    self.err(1300, "HY000", &message, out);
+                    self.not_text(bad.utf8_error().valid_up_to(), out);
                     return Ok(None);
                 }
             },
@@ -331,8 +349,12 @@ impl Connection {
                 Command::FieldList { table: text(table), pattern: text(fields.zero_or_end()) }
             }
             Some(com::STATISTICS) => Command::Statistics,
-            Some(com::RESET_CONNECTION) => Command::ResetConnection,
+            Some(com::RESET_CONNECTION) => {
+                self.statements.clear();
+                Command::ResetConnection
+            }
             Some(com::CHANGE_USER) => {
+                self.statements.clear();
                 let asked = login::change(&body, self.caps, &self.salt)?;
                 return Ok(self.enter(asked, out));
             }
@@ -344,15 +366,44 @@ impl Connection {
                 self.set_option(&body, out);
                 return Ok(None);
             }
-            Some(com::STMT_PREPARE | com::STMT_EXECUTE | com::STMT_RESET | com::STMT_FETCH) => {
-                let message = "This command is not supported in the prepared statement protocol yet; \
-                               send the statement as text (COM_QUERY)";
-                self.err(1295, "HY000", message, out);
+            Some(com::STMT_PREPARE) => match String::from_utf8(body) {
+                Ok(text) => Command::Prepare(text),
+                Err(bad) => {
+                    self.not_text(bad.utf8_error().valid_up_to(), out);
+                    return Ok(None);
+                }
+            },
+            Some(com::STMT_EXECUTE) => match self.statements.execute(&body)? {
+                Ok((number, params)) => Command::Execute { number, params },
+                Err(refusal) => {
+                    self.refused(refusal, out);
+                    return Ok(None);
+                }
+            },
+            // The protocol gives these two no answer, good or bad.
+            Some(com::STMT_CLOSE) => {
+                self.phase = Phase::Ready;
+                let Some(number) = Fields(&body).u32() else { return Ok(None) };
+                self.statements.close(number);
+                Command::CloseStatement(number)
+            }
+            Some(com::STMT_SEND_LONG_DATA) => {
+                self.phase = Phase::Ready;
+                self.statements.long(&body, self.packet_bytes_max);
                 return Ok(None);
             }
-            // The protocol gives these two no answer, good or bad.
-            Some(com::STMT_CLOSE | com::STMT_SEND_LONG_DATA) => {
-                self.phase = Phase::Ready;
+            Some(com::STMT_RESET) => {
+                match Fields(&body).u32() {
+                    Some(number) if self.statements.reset(number) => self.ok(&Okay::default(), false, out),
+                    number => self.refused(Refusal::Unknown(number.unwrap_or(0)), out),
+                }
+                return Ok(None);
+            }
+            // There are no cursors, so there is never anything to fetch.
+            Some(com::STMT_FETCH) => {
+                let number = Fields(&body).u32().unwrap_or(0);
+                let message = format!("The statement ({number}) has no open cursor.");
+                self.err(1421, "HY000", &message, out);
                 return Ok(None);
             }
             Some(_) | None => {
@@ -361,6 +412,33 @@ impl Connection {
             }
         };
         Ok(Some(Event::Command(command)))
+    }
+
+    fn not_text(&mut self, at: usize, out: &mut Vec<u8>) {
+        let message = format!("Invalid utf8mb4 character string at byte {at} of the statement");
+        self.err(1300, "HY000", &message, out);
+    }
+
+    fn refused(&mut self, refusal: Refusal, out: &mut Vec<u8>) {
+        match refusal {
+            Refusal::Unknown(number) => {
+                let message =
+                    format!("Unknown prepared statement handler ({number}) given to mysqld_stmt_execute");
+                self.err(1243, "HY000", &message, out);
+            }
+            Refusal::TooLong => {
+                let max = self.packet_bytes_max;
+                let message = format!(
+                    "Values of prepared statements that were sent in pieces are longer than {max} bytes \
+                     (max_allowed_packet)"
+                );
+                self.err(1105, "HY000", &message, out);
+            }
+            Refusal::Text(at) => {
+                let message = format!("Invalid utf8mb4 character string at byte {at} of a value");
+                self.err(1300, "HY000", &message, out);
+            }
+        }
     }
 
     /// COM_SET_OPTION has one use: several statements in a query, on (0) and off (1).
@@ -376,6 +454,10 @@ impl Connection {
 
     /// It worked. `more`: another result follows in answer to the same command.
     pub fn ok(&mut self, okay: &Okay, more: bool, out: &mut Vec<u8>) {
+        // "Your short answer was enough", which the plugin waits for before the OK.
+        if std::mem::take(&mut self.sha2) {
+            self.packet(out, |out| out.extend_from_slice(&[1, 3]));
+        }
         self.okay(0, okay, more, out);
     }
 
@@ -412,6 +494,44 @@ impl Connection {
     /// A row: one cell for each column.
     pub fn row<'a>(&mut self, cells: impl IntoIterator<Item = Cell<'a>>, out: &mut Vec<u8>) {
         self.packet(out, |out| cells.into_iter().for_each(|cell| reply::cell(out, cell)));
+    }
+
+    /// A row in answer to [`Command::Execute`]; `kinds`: those of its columns.
+    pub fn row_binary<'a>(
+        &mut self,
+        kinds: &[ColumnKind],
+        cells: impl IntoIterator<Item = Cell<'a>>,
+        out: &mut Vec<u8>,
+    ) {
+        self.packet(out, |out| prepared::row(out, kinds, cells));
+    }
+
+    /// The answer to [`Command::Prepare`]: its number, how many values it takes, and the columns of its rows.
+    pub fn prepared(&mut self, number: u32, params: u16, columns: &[Column], out: &mut Vec<u8>) {
+        self.due();
+        self.statements.add(number, params);
+        self.packet(out, |out| {
+            out.push(0);
+            out.extend_from_slice(&number.to_le_bytes());
+            out.extend_from_slice(&(columns.len() as u16).to_le_bytes());
+            out.extend_from_slice(&params.to_le_bytes());
+            out.extend_from_slice(&[0; 3]);
+        });
+        let blank =
+            Column { schema: "", table: "", name: "?", kind: ColumnKind::Bytes { bytes_max: 0 }, flags: 0 };
+        for _ in 0..params {
+            self.packet(out, |out| reply::definition(out, &blank, None));
+        }
+        if params > 0 && self.caps & cap::DEPRECATE_EOF == 0 {
+            self.eof(0, self.status, out);
+        }
+        for column in columns {
+            self.packet(out, |out| reply::definition(out, column, None));
+        }
+        if !columns.is_empty() && self.caps & cap::DEPRECATE_EOF == 0 {
+            self.eof(0, self.status, out);
+        }
+        self.turn_over(false);
     }
 
     /// The rows are over. `more`: another result follows in answer to the same command.

@@ -23,6 +23,10 @@ impl<'a> Fields<'a> {
         Some(u32::from_le_bytes(self.raw(4)?.try_into().expect("four bytes")))
     }
 
+    pub fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.raw(8)?.try_into().expect("eight bytes")))
+    }
+
     /// Bytes up to a zero, which is taken too.
     pub fn zero_ended(&mut self) -> Option<&'a [u8]> {
         let len = self.0.iter().position(|byte| *byte == 0)?;

@@ -30,18 +30,30 @@ pub struct Column<'a> {
 /// A column's type as a client is told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// A signed integer of 8, 16, 24, 32 or 64 bits.
-    Int { bits: u8 },
+    /// An integer of 8, 16, 24, 32 or 64 bits.
+    Int {
+        bits: u8,
+        unsigned: bool,
+    },
     /// Text of at most this many characters.
-    Text { chars_max: u32 },
+    Text {
+        chars_max: u32,
+    },
     /// Bytes, at most this many.
-    Bytes { bytes_max: u32 },
+    Bytes {
+        bytes_max: u32,
+    },
     /// A decimal number with this many digits, of which `scale` are behind the point.
-    Decimal { digits: u8, scale: u8 },
+    Decimal {
+        digits: u8,
+        scale: u8,
+    },
     /// A floating point number of 64 bits.
     Double,
     /// A date and a time of day.
     DateTime,
+    Date,
+    Time,
     /// A column in which nothing but NULL can stand.
     Null,
 }
@@ -53,7 +65,7 @@ impl ColumnKind {
     /// (type, display length in bytes, decimals, flags, character set)
     fn wire(self) -> (u8, u32, u8, u16, u8) {
         match self {
-            ColumnKind::Int { bits } => {
+            ColumnKind::Int { bits, unsigned } => {
                 let (code, width) = match bits {
                     8 => (kind::TINY, 4),
                     16 => (kind::SHORT, 6),
@@ -61,7 +73,8 @@ impl ColumnKind {
                     32 => (kind::LONG, 11),
                     _ => (kind::LONGLONG, 20),
                 };
-                (code, width, 0, column::NUM | column::BINARY, charset::BINARY)
+                let sign = if unsigned { column::UNSIGNED } else { 0 };
+                (code, width, 0, column::NUM | column::BINARY | sign, charset::BINARY)
             }
             ColumnKind::Text { chars_max } if chars_max > VARCHAR_MAX => {
                 (kind::BLOB, chars_max.saturating_mul(4), 0, column::BLOB, charset::UTF8MB4)
@@ -81,6 +94,8 @@ impl ColumnKind {
             // 31 decimals stand for a point that floats.
             ColumnKind::Double => (kind::DOUBLE, 23, 31, column::NUM | column::BINARY, charset::BINARY),
             ColumnKind::DateTime => (kind::DATETIME, 19, 0, column::BINARY, charset::BINARY),
+            ColumnKind::Date => (kind::DATE, 10, 0, column::BINARY, charset::BINARY),
+            ColumnKind::Time => (kind::TIME, 10, 0, column::BINARY, charset::BINARY),
             ColumnKind::Null => (kind::NULL, 0, 0, column::BINARY, charset::BINARY),
         }
     }
@@ -91,6 +106,7 @@ impl ColumnKind {
 pub enum Cell<'a> {
     Null,
     Int(i64),
+    UInt(u64),
     /// Text or bytes as they are.
     Bytes(&'a [u8]),
 }
@@ -123,6 +139,7 @@ pub(super) fn cell(out: &mut Vec<u8>, cell: Cell) {
     match cell {
         Cell::Null => out.push(0xfb),
         Cell::Bytes(bytes) => counted(out, bytes),
+        Cell::UInt(n) => counted(out, n.to_string().as_bytes()),
         Cell::Int(n) => {
             let mut digits = [0; 20];
             let mut at = digits.len();

@@ -135,7 +135,7 @@ fn a_password_is_proved_and_a_wrong_one_is_not() {
 #[test]
 fn what_is_kept_of_a_password_is_its_double_hash() {
     // SELECT PASSWORD('password') of a MySQL server, without its star.
-    let hex = |kept: Stored| kept.unwrap().iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let hex = |kept: Stored| kept.unwrap().0.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     assert_eq!(hex(auth::stored("password")), "2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19");
     assert_eq!(auth::stored(""), None);
 }
@@ -166,7 +166,7 @@ fn a_denied_login_ends_the_connection() {
 #[test]
 fn another_plugin_is_asked_to_switch() {
     let (mut conn, mut out) = greeted();
-    let other = response(BASE | cap::PLUGIN_AUTH, "ann", &[7; 32], "", "caching_sha2_password");
+    let other = response(BASE | cap::PLUGIN_AUTH, "ann", &[7; 32], "", "dialog");
     conn.feed(&frame(1, &other));
     out.clear();
     assert_eq!(conn.next(&mut out), None);
@@ -210,14 +210,14 @@ fn commands_that_need_no_host_are_answered_here() {
     let (event, out) = command(&mut conn, &[com::PING]);
     assert_eq!((event, packets(&out)), (None, vec![(1, vec![0, 0, 0, 2, 0, 0, 0])]));
     for (body, code) in
-        [(&[0x05][..], 1047_u16), (&[com::STMT_PREPARE, b'x'], 1295), (&[], 1047), (&[0xff], 1047)]
+        [(&[0x05][..], 1047_u16), (&[com::STMT_RESET, 9, 0, 0, 0], 1243), (&[], 1047), (&[0xff], 1047)]
     {
         let (event, out) = command(&mut conn, body);
         assert_eq!(event, None);
         assert_eq!(&packets(&out)[0].1[1..3], &code.to_le_bytes());
     }
     let (event, out) = command(&mut conn, &[com::STMT_CLOSE, 1, 0, 0, 0]);
-    assert_eq!((event, out.len()), (None, 0));
+    assert_eq!((event, out.len()), (Some(Ok(Event::Command(Command::CloseStatement(1)))), 0));
     assert!(!conn.multi_statements());
     let (_, out) = command(&mut conn, &[com::SET_OPTION, 0, 0]);
     assert!(conn.multi_statements());
@@ -261,7 +261,13 @@ fn select(conn: &mut Connection) -> Vec<(u8, Vec<u8>)> {
     let (event, mut out) = command(conn, b"\x03SELECT n, t FROM t");
     assert!(matches!(event, Some(Ok(Event::Command(Command::Query(_))))));
     let columns = [
-        Column { schema: "shop", table: "t", name: "n", kind: ColumnKind::Int { bits: 64 }, flags: 0 },
+        Column {
+            schema: "shop",
+            table: "t",
+            name: "n",
+            kind: ColumnKind::Int { bits: 64, unsigned: false },
+            flags: 0,
+        },
         Column { schema: "shop", table: "t", name: "t", kind: ColumnKind::Text { chars_max: 10 }, flags: 0 },
     ];
     conn.begin_rows(&columns, &mut out);
@@ -386,6 +392,7 @@ fn talk(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Vec<u8>) {
                 Ok(Event::Command(Command::Quit)) | Err(_) => assert!(conn.closed()),
                 Ok(Event::Login(_)) => conn.ok(&Okay::default(), false, &mut out),
                 Ok(Event::Command(Command::Statistics)) => conn.text("fine", &mut out),
+                Ok(Event::Command(Command::CloseStatement(_))) => {}
                 Ok(Event::Command(_)) => conn.err(1064, "42000", "no", &mut out),
             }
         }
@@ -460,5 +467,134 @@ proptest! {
         let mut out = Vec::new();
         reply::lenenc(&mut out, n);
         prop_assert_eq!(Fields(&out).lenenc(), Some(n));
+    }
+}
+
+/// A statement is prepared, run with values of all kinds, one of them in pieces, and answered in binary.
+#[test]
+fn a_prepared_statement_takes_its_values_and_answers_in_binary() {
+    use super::flag::kind;
+    let mut conn = ready(cap::DEPRECATE_EOF);
+    let mut out = Vec::new();
+    let (event, _) = command(&mut conn, b"\x16SELECT ?");
+    assert_eq!(event, Some(Ok(Event::Command(Command::Prepare("SELECT ?".into())))));
+    let name = |name, kind| Column { schema: "", table: "", name, kind, flags: 0 };
+    let columns = [name("n", ColumnKind::Int { bits: 32, unsigned: false })];
+    conn.prepared(7, 8, &columns, &mut out);
+    let sent = packets(&out);
+    assert_eq!(sent[0].1, [0, 7, 0, 0, 0, 1, 0, 8, 0, 0, 0, 0]);
+    assert_eq!(sent.len(), 1 + 8 + 1, "the values' and the columns' definitions");
+
+    let (event, out) =
+        command(&mut conn, &[&[com::STMT_SEND_LONG_DATA, 7, 0, 0, 0, 6, 0][..], b"long "].concat());
+    assert_eq!((event, out.len()), (None, 0));
+    command(&mut conn, &[&[com::STMT_SEND_LONG_DATA, 7, 0, 0, 0, 6, 0][..], b"text"].concat());
+    let mut body = vec![com::STMT_EXECUTE, 7, 0, 0, 0, 0, 1, 0, 0, 0, 0b10, 1];
+    let kinds = [
+        (kind::LONGLONG, 0_u8),
+        (kind::NULL, 0),
+        (kind::TINY, 0x80),
+        (kind::DOUBLE, 0),
+        (kind::VAR_STRING, 0),
+        (kind::DATETIME, 0),
+        (kind::VAR_STRING, 0),
+        (kind::TIME, 0),
+    ];
+    kinds.iter().for_each(|(kind, flag)| body.extend([*kind, *flag]));
+    body.extend((-5_i64).to_le_bytes());
+    body.push(200);
+    body.extend(1.5_f64.to_le_bytes());
+    body.extend([2, 0xc3, 0xa9]);
+    body.extend([7, 0xe8, 7, 2, 29, 12, 34, 56]);
+    body.extend([12, 1, 1, 0, 0, 0, 2, 3, 4, 5, 0, 0, 0]);
+    let (event, _) = command(&mut conn, &body);
+    let text = |text: &str| Param::Text(text.into());
+    let params = vec![
+        Param::Int(-5),
+        Param::Null,
+        Param::UInt(200),
+        Param::Double(1.5),
+        text("é"),
+        text("2024-02-29 12:34:56"),
+        text("long text"),
+        text("-26:03:04.000005"),
+    ];
+    assert_eq!(event, Some(Ok(Event::Command(Command::Execute { number: 7, params: params.clone() }))));
+    let mut out = Vec::new();
+    let kinds = [
+        ColumnKind::Int { bits: 8, unsigned: false },
+        ColumnKind::Int { bits: 24, unsigned: false },
+        ColumnKind::Int { bits: 64, unsigned: true },
+        ColumnKind::Double,
+        ColumnKind::Text { chars_max: 9 },
+        ColumnKind::DateTime,
+        ColumnKind::Decimal { digits: 5, scale: 2 },
+        ColumnKind::Date,
+        ColumnKind::Time,
+    ];
+    let cells = [
+        Cell::Int(-1),
+        Cell::Null,
+        Cell::UInt(u64::MAX),
+        Cell::Bytes(b"1.5"),
+        Cell::Bytes(b"abc"),
+        Cell::Bytes(b"2024-02-29 12:34:56.5"),
+        Cell::Bytes(b"-1.25"),
+        Cell::Bytes(b"2024-02-29"),
+        Cell::Bytes(b"-26:03:04"),
+    ];
+    conn.row_binary(&kinds, cells, &mut out);
+    let mut want = vec![0, 0b1000, 0, 0xff];
+    want.extend([0xff; 8]);
+    want.extend(1.5_f64.to_le_bytes());
+    want.extend(b"\x03abc");
+    want.extend([11, 0xe8, 7, 2, 29, 12, 34, 56]);
+    want.extend(500_000_u32.to_le_bytes());
+    want.extend(b"\x05-1.25");
+    want.extend([4, 0xe8, 7, 2, 29]);
+    want.extend([8, 1, 1, 0, 0, 0, 2, 3, 4]);
+    assert_eq!(packets(&out)[0].1, want);
+    conn.end_rows(0, false, &mut out);
+
+    // The kinds need not be sent again; what is cut short ends the connection, what is unknown does not.
+    let (event, out) = command(&mut conn, &[com::STMT_EXECUTE, 8, 0, 0, 0, 0, 1, 0, 0, 0]);
+    assert_eq!((event, &packets(&out)[0].1[1..3]), (None, &1243_u16.to_le_bytes()[..]));
+    let again = [com::STMT_EXECUTE, 7, 0, 0, 0, 0, 1, 0, 0, 0, 0xff, 0];
+    let (event, _) = command(&mut conn, &again);
+    let nulls = vec![Param::Null; 8];
+    assert_eq!(event, Some(Ok(Event::Command(Command::Execute { number: 7, params: nulls }))));
+}
+
+proptest! {
+    #[test]
+    fn no_execution_panics(body: Vec<u8>, params in 0..20_u16) {
+        let mut conn = ready(0);
+        let mut out = Vec::new();
+        command(&mut conn, b"\x16SELECT ?");
+        conn.prepared(1, params, &[], &mut out);
+        command(&mut conn, &[&[com::STMT_EXECUTE, 1, 0, 0, 0][..], &body].concat());
+    }
+}
+
+/// A client of the SHA-256 plugin is let in by its short answer, and told so before the OK.
+#[test]
+fn the_sha2_plugin_is_spoken() {
+    for (password, right) in [("plait", true), ("wrong", false)] {
+        let (mut conn, mut out) = greeted();
+        let salt = SALT;
+        let answer = auth::scramble_sha2(password, &salt);
+        conn.feed(&frame(1, &response(BASE | cap::PLUGIN_AUTH, "plait", &answer, "", auth::SHA2)));
+        out.clear();
+        let Some(Ok(Event::Login(login))) = conn.next(&mut out) else { panic!("a login is due") };
+        assert_eq!(login.proves(&auth::stored("plait")), right);
+        if right {
+            conn.ok(&Okay::default(), false, &mut out);
+            let sent = packets(&out);
+            assert_eq!(sent[0], (2, vec![1, 3]));
+            assert_eq!(sent[1].1[0], 0);
+        } else {
+            conn.deny(&login, "h", &mut out);
+            assert_eq!(packets(&out)[0].1[0], 0xff);
+        }
     }
 }

@@ -1,0 +1,117 @@
+//! What a session does one after the other, and what it is done with.
+
+use crate::error::Error;
+use crate::ids::Local;
+use crate::request::{Client, Isolation, StepResult, TableDef};
+use crate::session::Context;
+use crate::sql;
+use crate::steps::Steps;
+use crate::store::Store;
+use crate::table::{TableId, TableInfo};
+use crate::txn::Txn;
+use std::collections::VecDeque;
+
+/// One thing that a request asks for.
+pub(crate) enum Action {
+    /// Opens a transaction; `None`: at the session's isolation. An open one is committed first, as in MySQL.
+    Begin(Option<Isolation>),
+    Commit,
+    Rollback,
+    /// Reads and writes: in the open transaction, else as a transaction of its own.
+    Work(Work),
+    /// As above, but always beside the open transaction.
+    Aside(Work),
+    /// As above, but always a transaction of its own, never tried again.
+    Whole(Isolation, Work),
+    /// Each commits the open transaction first, as in MySQL.
+    Create(TableDef),
+    Alter(Box<sql::Alter>),
+    Savepoint(Savepoint),
+    Drop(Drops),
+    /// Another client takes over: what was open is rolled back, what was set is forgotten.
+    Attach(Client),
+    /// Known without reading anything.
+    Answer(StepResult),
+}
+
+/// A place in the open transaction, by its name.
+pub(crate) enum Savepoint {
+    Set(String),
+    Back(String),
+    Release(String),
+}
+
+/// Tables to be dropped, one operation each, in order.
+pub(crate) struct Drops {
+    pub(crate) names: VecDeque<String>,
+    pub(crate) if_exists: bool,
+    /// Those that were not there.
+    pub(crate) missing: Vec<String>,
+}
+
+impl Drops {
+    pub fn new(names: impl IntoIterator<Item = String>, if_exists: bool) -> Drops {
+        Drops { names: names.into_iter().collect(), if_exists, missing: Vec::new() }
+    }
+}
+
+/// Something resumable that reads and writes through a transaction.
+pub(crate) enum Work {
+    Steps(Steps),
+    Sql(Box<sql::Statement>),
+}
+
+/// What work came back with.
+pub(crate) enum Turn {
+    Yield,
+    /// Ids of this table must be reserved; then it is run again and goes on.
+    Ids(TableId),
+    /// Its results were pushed, or it failed. Its writes are then taken back by the session.
+    Done(Result<(), Error>),
+}
+
+/// All that work may touch.
+pub(crate) struct Env<'a> {
+    pub txn: &'a mut Txn,
+    pub store: &'a Store,
+    pub local: &'a mut Local,
+    pub ctx: &'a Context<'a>,
+    /// What is left of this slice; about one row a unit.
+    pub budget: &'a mut u32,
+    pub vars: &'a mut sql::Vars,
+    pub results: &'a mut Vec<StepResult>,
+    /// The table of which [`Env::next_id`] had no id.
+    pub wants_ids: Option<TableId>,
+}
+
+impl Env<'_> {
+    /// Begins a statement: takes a snapshot where the isolation level asks for one. Before any read.
+    pub fn statement(&mut self) -> Result<(), Error> {
+        self.txn.statement(self.store, &self.ctx.may_read)
+    }
+
+    /// An id for a new row; `None`: come back with `Turn::Ids` of this table.
+    pub fn next_id(&mut self, info: &TableInfo) -> Option<i64> {
+        let id = self.local.next_id(self.store, info.id);
+        if id.is_none() {
+            self.wants_ids = Some(info.id);
+        }
+        id
+    }
+}
+
+impl Work {
+    pub(crate) fn run(&mut self, env: &mut Env<'_>) -> Turn {
+        match self {
+            Work::Steps(steps) => steps.run(env),
+            Work::Sql(statement) => statement.run(env),
+        }
+    }
+
+    pub(crate) fn restart(&mut self) {
+        match self {
+            Work::Steps(steps) => steps.restart(),
+            Work::Sql(statement) => statement.restart(),
+        }
+    }
+}
