@@ -84,7 +84,7 @@ pub struct Compiler<'a> {
     /// Finds tables, for subqueries; `None`: none may stand here.
     pub tables: Option<Tables<'a>>,
     /// As [`Place::list`].
-    pub list: Option<&'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>>,
+    pub list: Option<List<'a>>,
     /// The columns of the query around this one.
     pub outer: Option<Columns<'a>>,
     /// What the expressions of one query gather.
@@ -94,6 +94,9 @@ pub struct Compiler<'a> {
     /// In the assignments of `ON DUPLICATE KEY UPDATE`: where the new row's cells begin, for `VALUES(column)`.
     pub new_row: Option<usize>,
 }
+
+/// Lists all tables, with how many rows they have.
+pub type List<'a> = &'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>;
 
 /// Finds a table's definition.
 pub type Tables<'a> = &'a dyn Fn(&TableRef) -> Result<Arc<TableInfo>, Error>;

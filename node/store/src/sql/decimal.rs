@@ -36,6 +36,7 @@ fn divided(units: i128, by: i128) -> i128 {
     }
 }
 
+#[allow(clippy::should_implement_trait, reason = "each says with `None` that its result does not fit")]
 impl Decimal {
     pub fn new(units: i128, scale: u8) -> Decimal {
         assert!(scale <= SCALE_MAX, "a decimal has at most {SCALE_MAX} digits behind the point");

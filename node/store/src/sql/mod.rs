@@ -153,7 +153,7 @@ impl Script {
         };
         let Some(piece) = pieces.pop_front() else { return Ok(None) };
         match self.what {
-            Asked::Prepare => prepare(piece, &self.sql, None, vars, ctx).map(Some),
+            Asked::Prepare => prepare(piece, &self.sql, None, vars).map(Some),
             _ => statement(piece, &self.sql, vars, ctx).map(Some),
         }
     }
@@ -288,6 +288,7 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             ..
         } if statements.is_empty() => {
             modes_of(&modes)?;
+            vars.locked = false;
             let mut actions = vec![Action::Begin(None)];
             if snapshot {
                 actions.push(query(Query::Snapshot));

@@ -47,7 +47,7 @@ impl Moment {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let micros = match fraction.len() {
             0 => 0,
-            _ => number(&format!("{fraction:0<6}").get(..6)?.to_owned(), 6)?,
+            _ => number(format!("{fraction:0<6}").get(..6)?, 6)?,
         };
         if whole.bytes().all(|b| b.is_ascii_digit()) {
             let part = |from: usize, to: usize| number(whole.get(from..to)?, 4);

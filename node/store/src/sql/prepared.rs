@@ -187,7 +187,6 @@ pub(super) fn prepare(
     sql: &str,
     name: Option<String>,
     vars: &mut Vars,
-    ctx: &Context<'_>,
 ) -> Result<Vec<Action>, Error> {
     let params = piece.params();
     for words in [&["PREPARE"][..], &["EXECUTE"], &["DEALLOCATE"]] {
@@ -214,7 +213,6 @@ pub(super) fn prepare(
     vars.warnings.clear();
     let prepare = Prepare::new(Form::new(what, params, sql.len() + 256), name);
     let query = Query::Prepare(Box::new(prepare));
-    let _ = ctx;
     Ok(vec![Action::Aside(Work::Sql(Box::new(Statement::new(query))))])
 }
 
@@ -250,7 +248,7 @@ pub(super) fn by_name(
         };
         let mut pieces = text::pieces(&text)?;
         let Some(piece) = pieces.pop().filter(|_| pieces.is_empty()) else { return Err(wrong()) };
-        return prepare(piece, &text, Some(name), vars, ctx).map(Some);
+        return prepare(piece, &text, Some(name), vars).map(Some);
     }
     if piece.begins(&["EXECUTE"]) {
         let number = vars.forms.named(piece.name(1).ok_or_else(wrong)?)?;

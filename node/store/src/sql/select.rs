@@ -4,7 +4,7 @@
 //! order that is wanted in key order is not sorted at all, and ends with its LIMIT.
 
 use super::access::access;
-use super::compile::{Columns, Compiler, Gathered, Tables, unsupported};
+use super::compile::{Columns, Compiler, Gathered, List, Tables, unsupported};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
 use super::from::{
@@ -22,7 +22,6 @@ use crate::error::Error;
 use crate::request::{ColumnHead, Rows, StepResult};
 use crate::row;
 use crate::session::{Context, Env, Turn};
-use crate::table::TableInfo;
 use crate::txn::Walk;
 use crate::value::Value;
 use std::cell::RefCell;
@@ -61,7 +60,7 @@ pub struct Place<'a> {
     pub ctx: &'a Context<'a>,
     pub tables: Option<Tables<'a>>,
     /// All tables, with how many rows they have.
-    pub list: Option<&'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>>,
+    pub list: Option<List<'a>>,
     /// The columns of the query around it.
     pub outer: Option<Columns<'a>>,
 }

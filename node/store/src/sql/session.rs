@@ -13,7 +13,8 @@ use sqlparser::ast;
 
 /// `SAVEPOINT a`, `ROLLBACK TO a`, `RELEASE SAVEPOINT a`.
 pub(super) fn savepoint(piece: &Piece) -> Option<Vec<Action>> {
-    let forms: [(&[&str], fn(String) -> Savepoint); 6] = [
+    type Form = (&'static [&'static str], fn(String) -> Savepoint);
+    let forms: [Form; 6] = [
         (&["SAVEPOINT"], Savepoint::Set),
         (&["RELEASE", "SAVEPOINT"], Savepoint::Release),
         (&["ROLLBACK", "TO", "SAVEPOINT"], Savepoint::Back),
@@ -32,7 +33,8 @@ pub(super) fn savepoint(piece: &Piece) -> Option<Vec<Action>> {
 pub(super) fn locks(piece: &Piece, vars: &mut Vars) -> Option<Vec<Action>> {
     if piece.begins(&["UNLOCK", "TABLES"]) || piece.begins(&["UNLOCK", "TABLE"]) {
         vars.warnings.clear();
-        return Some(vec![Action::Commit]);
+        // A transaction that was begun otherwise goes on.
+        return Some(vec![if std::mem::take(&mut vars.locked) { Action::Commit } else { done() }]);
     }
     if piece.begins(&["ALTER", "TABLE"])
         && (piece.ends(&["DISABLE", "KEYS"]) || piece.ends(&["ENABLE", "KEYS"]))
@@ -51,6 +53,7 @@ pub(super) fn locks(piece: &Piece, vars: &mut Vars) -> Option<Vec<Action>> {
         );
         return Some(vec![Action::Commit]);
     }
+    vars.locked = true;
     Some(vec![Action::Begin(Some(Isolation::RepeatableRead)), query(Query::Snapshot)])
 }
 

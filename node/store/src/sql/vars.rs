@@ -49,6 +49,8 @@ pub struct Vars {
     pub warnings: Vec<Warning>,
     /// The first id that the last insert drew.
     pub last_insert_id: i64,
+    /// The open transaction stands for LOCK TABLES.
+    pub locked: bool,
     /// What was prepared and not yet closed.
     pub forms: Forms,
     /// What was prepared just now.
@@ -72,6 +74,7 @@ impl Default for Vars {
             user: BTreeMap::new(),
             warnings: Vec::new(),
             last_insert_id: 0,
+            locked: false,
             forms: Forms::default(),
             prepared: None,
             params: Vec::new(),
