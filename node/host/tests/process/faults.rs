@@ -18,7 +18,14 @@ fn cluster() -> Bytes {
 }
 
 fn hello(change: impl FnOnce(&mut Hello)) -> Frame {
-    let mut hello = Hello { format: 1, cluster: cluster(), from_slot: 2, to_slot: 1, lane: 2, boot_epoch: 0 };
+    let mut hello = Hello {
+        format: plait_base::FORMAT.into(),
+        cluster: cluster(),
+        from_slot: 2,
+        to_slot: 1,
+        lane: 2,
+        boot_epoch: 0,
+    };
     change(&mut hello);
     Frame { kind: Some(Kind::Hello(hello)) }
 }
