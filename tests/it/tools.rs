@@ -1,7 +1,7 @@
 //! The tools that people own, as they are: sysbench, mariadb-dump, and the drivers of Python. Each is skipped by its
 //! name where it is not installed.
 
-use plait_tests::cluster::{Cluster, run};
+use plait_tests::cluster::{Cluster, run, run_on};
 use plait_tests::need;
 use plait_tests::sql::{Session, client};
 use std::fmt::Write as _;
@@ -99,9 +99,8 @@ fn a_dump_can_be_read_in_again() {
     one.rows("DROP TABLE book");
     let file = std::env::temp_dir().join(format!("plait-dump-{}.sql", std::process::id()));
     std::fs::write(&file, &first).expect("a temporary file can be written");
-    let mut reader = client(&cluster, 2);
-    reader.stdin(std::fs::File::open(&file).map(Stdio::from).expect("it was just written"));
-    run(&mut reader, LIMIT).ok();
+    let input = std::fs::File::open(&file).expect("it was just written");
+    run_on(Stdio::from(input), &mut client(&cluster, 2), LIMIT).ok();
     let _ = std::fs::remove_file(&file);
     assert_eq!(dump(3), first);
     assert_eq!(one.rows("SELECT title FROM book WHERE price = 9.5"), ["Faust"]);

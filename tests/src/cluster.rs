@@ -88,7 +88,12 @@ fn finish(mut child: Child, limit: Duration) -> Ran {
 
 /// Runs a command to its end.
 pub fn run(command: &mut Command, limit: Duration) -> Ran {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    run_on(Stdio::null(), command, limit)
+}
+
+/// The same with something to read.
+pub fn run_on(input: Stdio, command: &mut Command, limit: Duration) -> Ran {
+    let child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     finish(child.expect("the command starts"), limit)
 }
 
