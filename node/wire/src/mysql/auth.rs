@@ -1,4 +1,5 @@
-//! `mysql_native_password` and `caching_sha2_password`: the client proves that it knows a password, and the server keeps no password.
+//! `mysql_native_password` and `caching_sha2_password`: the client proves that it knows a password, and the server
+//! keeps none.
 //!
 //! The server keeps `SHA1(SHA1(password))`. The client sends `SHA1(password) XOR SHA1(salt ‖ SHA1(SHA1(password)))`.
 //! Whoever knows what the server keeps can take the mask off, and the rest must hash to what it keeps. It is as

@@ -1,5 +1,5 @@
-//! The MySQL client/server protocol, server's side: handshake 10, `mysql_native_password`, the text protocol and prepared
-//! statements.
+//! The MySQL client/server protocol, server's side: handshake 10, two ways of login ([`auth`]), the text protocol and
+//! prepared statements.
 //!
 //! Intuition: a conversation of strict turns. The client asks, the server answers in one or more packets whose
 //! numbers go on from the question's, and only then is the next question looked at, although it may have come
