@@ -111,6 +111,7 @@ impl Bug {
                 S::TombstonesForgotten => &["checkpoint", "linear"],
                 S::HashOrder | S::ClockRead => &["chain", "twin"],
                 S::IdMarkLost => &["ids"],
+                S::UniqueNotCertified => &["seats"],
             },
         }
     }

@@ -232,7 +232,7 @@ fn no_file_names_a_machine() {
     let mut found = Vec::new();
     for source in sources().iter().filter(|s| s.path != "tests/it/tidy.rs") {
         for (number, line) in source.lines() {
-            let hits = words.iter().filter(|word| line.contains(**word));
+            let hits = words.iter().filter(|word| line.contains(word.as_str()));
             found.extend(hits.map(|word| format!("{}:{number}: {word}", source.path)));
         }
     }

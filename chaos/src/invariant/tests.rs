@@ -163,6 +163,9 @@ fn sums_ids_and_pairs() {
     assert!(ids.seen(3, 9, Slot::ALL[2]).is_ok());
     assert!(skew::duty(n2, 1, &[1, 0]).is_ok() && skew::duty(n2, 1, &[0, 0]).is_err());
     assert!(skew::duty(n2, 1, &[1]).is_err());
+    assert!(
+        seats::one_each(n2, &[(1, 7), (2, 8)]).is_ok() && seats::one_each(n2, &[(1, 7), (2, 7)]).is_err()
+    );
     assert!(whole::sheet(n2, 2, &[7, 7]).is_ok());
     assert!(whole::sheet(n2, 2, &[7, 8]).is_err() && whole::sheet(n2, 3, &[7, 7]).is_err());
     assert!(skew::hall(n2, 1, &[4]).is_ok() && skew::hall(n2, 1, &[4, 5]).is_err());

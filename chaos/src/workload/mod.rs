@@ -11,6 +11,7 @@ pub mod bulk;
 pub mod counter;
 pub mod ids;
 pub mod register;
+pub mod seats;
 pub mod skew;
 
 use crate::invariant::Judge;
@@ -18,7 +19,7 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 7] = ["bank", "bulk", "counter", "ids", "register", "skew", "audit"];
+pub const NAMES: [&str; 8] = ["bank", "bulk", "counter", "ids", "register", "seats", "skew", "audit"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +162,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
         "counter" => drive(plan, counter::Counter::new(plan.clone())),
         "ids" => drive(plan, ids::IdsLoad::new(plan.clone())),
         "register" => drive(plan, register::Register::new(plan.clone())),
+        "seats" => drive(plan, seats::Seats::new(plan.clone())),
         "skew" => drive(plan, skew::Skew::new(plan.clone())),
         "audit" => drive(plan, audit::Audit),
         other => unreachable!("no workload is called '{other}'"),

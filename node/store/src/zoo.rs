@@ -41,6 +41,8 @@ bugs! {
     HashOrder,
     /// Apply looks at the real clock.
     ClockRead,
+    /// A unique key is looked at when the statement runs, and not again in the ordered apply.
+    UniqueNotCertified,
     /// Ids that were reserved or used leave no mark: what was deleted before a restart is handed out again.
     IdMarkLost,
 }

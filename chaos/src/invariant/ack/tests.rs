@@ -51,6 +51,17 @@ fn a_later_record_takes_the_place_of_what_lies_above_it() {
 }
 
 #[test]
+fn a_record_over_itself_takes_nothing_away() {
+    let mut acks = Acks::default();
+    let log = [record(ENTRY, 5, 2, 8), record(ENTRY, 6, 3, 8)];
+    write(&mut acks, 1, &log);
+    write(&mut acks, 2, &log);
+    write(&mut acks, 2, &log[..1]);
+    acks.applied(41, 6);
+    assert_eq!(acks.yes(n1(), 41, 41, 6), Ok(()), "a kill within the second write left the rest as it was");
+}
+
+#[test]
 fn a_snapshot_counts_for_all_below_it() {
     let mut acks = Acks::default();
     write(&mut acks, 1, &[record(ENTRY, 5, 2, 8)]);
