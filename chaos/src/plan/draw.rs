@@ -24,6 +24,10 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
     let kinds = kinds(seed);
     // A checkpoint can go bad only where there is one, and soon: the log reaches its bound more often then.
     let often = kinds.contains(&KV_ROT);
+    // Where nodes start again and again, or all at once, a start is slow more often: else nothing ever meets one.
+    let starts = [KILL_ALL, POWER_OFF, CRASH_LOOP].iter().any(|kind| kinds.contains(kind));
+    // And a process that dies in a loop has more to replay, and nobody to prove that it died.
+    let loops = kinds.contains(&CRASH_LOOP);
     let faults = match profile {
         "swarm-std" => faults(seed, &kinds),
         "calm" => Vec::new(),
@@ -82,18 +86,19 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             commit_timeout_ms: *waits.pick(&[3000, 700]),
             stable_timeout_ms: *waits.pick(&[2000, 600]),
             entry_bytes_max: *d.pick(&[1 << 20, 2000]),
-            checkpoint_log_bytes: match (*d.pick(&[8 << 10, 24 << 10, 96 << 10, 400 << 10]), often) {
-                (bytes, true) => bytes.min(24 << 10),
-                (bytes, false) => bytes,
+            checkpoint_log_bytes: match *d.pick(&[8 << 10, 24 << 10, 96 << 10, 400 << 10]) {
+                bytes if often => bytes.min(24 << 10),
+                bytes if loops => bytes.max(96 << 10),
+                bytes => bytes,
             },
             segment_bytes: *d.pick(&[16 << 10, 64 << 10]),
             chunk_bytes: *d.pick(&[1 << 10, 8 << 10, 256 << 10]),
-            step_work_max: *d.pick(&[1024, 16, 4]),
+            step_work_max: if starts { *d.pick(&[1024, 4, 4]) } else { *d.pick(&[1024, 16, 4]) },
             id_block: *d.pick(&[4, 30, 1000]),
             tombstone_seqnos_max: *d.pick(&[1_000_000, 200, 40]),
         },
-        step_us: *d.pick(&[15, 15, 60, 1000]),
-        proof_per_mille: *d.pick(&[1000, 500, 0]),
+        step_us: if starts { *d.pick(&[15, 60, 1000, 1000]) } else { *d.pick(&[15, 15, 60, 1000]) },
+        proof_per_mille: if loops { *d.pick(&[500, 0, 0]) } else { *d.pick(&[1000, 500, 0]) },
         loads: loads(seed),
         faults,
     })
@@ -143,6 +148,7 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
 /// Places in [`FaultKind::NAMES`] of kinds that are drawn with care.
 pub(super) const TORN: usize = 10;
 pub(super) const CRASH_ON: usize = 11;
+pub(super) const KILL_ALL: usize = 12;
 pub(super) const POWER_OFF: usize = 13;
 pub(super) const SYNC_ERROR: usize = 16;
 pub(super) const WIPE: usize = 18;
@@ -156,8 +162,8 @@ pub(super) const BAD_ENTRY: usize = 25;
 const WAITING: [usize; 6] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR, BAD_ENTRY];
 const WAITING_MS_MIN: u64 = 400;
 
-/// A process that dies once or twice is `kill`'s; this one goes on for longer than any lease.
-const LOOP_MS_MIN: u64 = 1200;
+/// A process that dies once or twice is `kill`'s; this one goes on for longer than a request may stand.
+const LOOP_MS_MIN: u64 = 2000;
 
 /// The kinds of fault that a seed enables.
 fn kinds(seed: u64) -> Vec<usize> {
@@ -250,7 +256,7 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         20 => KvError { node },
         21 => KvRot { node },
         22 => ClockRate { node, ppm: *d.pick(&[10_000, -10_000, 0]) },
-        24 => CrashLoop { node, every_ms: d.between(20, 250), down_us: d.between(500, 20_000) },
+        24 => CrashLoop { node, every_ms: d.between(40, 290), down_us: d.between(500, 20_000) },
         25 => BadEntry { node, ahead: d.between(1, 40) },
         23 => WallJump { node, by_us: *d.pick(&[3_600_000_000, -3_600_000_000, 1_500_000, -1_500_000]) },
         _ => unreachable!("there are {} kinds of fault", FaultKind::NAMES.len()),
