@@ -112,6 +112,7 @@ impl Bug {
                 S::HashOrder | S::ClockRead => &["chain", "twin"],
                 S::IdMarkLost => &["ids"],
                 S::UniqueNotCertified => &["seats"],
+                S::AdditionLost => &["count"],
             },
         }
     }

@@ -107,7 +107,8 @@ impl Acks {
         // The newest position known to contain it, if not the node's own: never above what the node has applied.
         let index =
             self.index_of.range(seqno..).next().map_or(applied_index, |(_, i)| (*i).min(applied_index));
-        let terms: Vec<Option<u64>> = self.disks.iter().map(|d| d.entries.get(&index).map(|record| record.term)).collect();
+        let terms: Vec<Option<u64>> =
+            self.disks.iter().map(|d| d.entries.get(&index).map(|record| record.term)).collect();
         let snapshots = self.disks.iter().filter(|disk| disk.base >= index).count();
         let alike = |term: &Option<u64>| terms.iter().filter(|t| t.is_some() && *t == term).count();
         let has = snapshots + terms.iter().map(alike).max().unwrap_or(0);

@@ -27,7 +27,7 @@ impl Workload for Audit {
     fn next(&mut self, _at: At, judge: &Judge, draws: &mut Draws) -> Task<Op> {
         let newest = judge.ledger.pick(draws);
         let form = *draws.pick(&[Form::Auto, Form::Script(Isolation::RepeatableRead)]);
-        Task { form, writes: false, op: Op { from: newest.saturating_sub(LOOK), to: newest + 1 } }
+        Task { form, writes: Writes::Nothing, op: Op { from: newest.saturating_sub(LOOK), to: newest + 1 } }
     }
 
     fn run(&mut self, op: &mut Op, _stage: u32, _last: &[StepResult], _run: &mut Run) -> Next {

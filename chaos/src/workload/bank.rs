@@ -56,7 +56,7 @@ impl Workload for Bank {
             } else {
                 Form::Script(Isolation::RepeatableRead)
             };
-            return Task { form, writes: false, op: Op::Read { split, seen: Vec::new() } };
+            return Task { form, writes: Writes::Nothing, op: Op::Read { split, seen: Vec::new() } };
         }
         let n = self.accounts() as u64;
         let from = draws.below(n);
@@ -68,7 +68,11 @@ impl Workload for Bank {
             Form::Session(isolation)
         };
         let amount = draws.between(1, 20) as i64;
-        Task { form, writes: true, op: Op::Transfer { from: from as i64, to: to as i64, amount, lock } }
+        Task {
+            form,
+            writes: Writes::Noted,
+            op: Op::Transfer { from: from as i64, to: to as i64, amount, lock },
+        }
     }
 
     fn run(&mut self, op: &mut Op, stage: u32, last: &[StepResult], run: &mut Run) -> Next {

@@ -53,12 +53,12 @@ impl Workload for Bulk {
         let split = draws.chance(500);
         let form = if split { Form::Session(isolation) } else { Form::Script(isolation) };
         if draws.chance(self.plan.read_per_mille) {
-            return Task { form, writes: false, op: Op::Read { split, seen: Vec::new() } };
+            return Task { form, writes: Writes::Nothing, op: Op::Read { split, seen: Vec::new() } };
         }
         if draws.chance(250) {
-            return Task { form: Form::Script(isolation), writes: true, op: Op::Replant };
+            return Task { form: Form::Script(isolation), writes: Writes::Noted, op: Op::Replant };
         }
-        Task { form, writes: true, op: Op::Rewrite { split } }
+        Task { form, writes: Writes::Noted, op: Op::Rewrite { split } }
     }
 
     fn run(&mut self, op: &mut Op, stage: u32, last: &[StepResult], run: &mut Run) -> Next {

@@ -1,4 +1,5 @@
-//! Counter: increments, blind and by read-modify-write; reads are never stale, and no increment is lost.
+//! Counter: increments, blind and by read-modify-write, by steps and in SQL; reads are never stale, and no increment
+//! is lost.
 
 use super::*;
 use crate::invariant::count::Count;
@@ -23,6 +24,14 @@ enum Kind {
     Read,
     /// `n = n + 1`, without looking.
     Add,
+    /// `n = n + 1` and no more, by itself: it may be ordered as a statement.
+    Bump {
+        text: bool,
+    },
+    /// A transaction in SQL, sent at once; `lock`: it reads first, under lock.
+    Tell {
+        lock: bool,
+    },
     /// Reads, then writes what it read plus one.
     Rewrite {
         lock: bool,
@@ -63,14 +72,22 @@ impl Workload for Counter {
         let (form, kind) = if draws.chance(self.plan.read_per_mille) {
             (*draws.pick(&[Form::Auto, Form::Script(isolation)]), Kind::Read)
         } else if draws.chance(self.plan.script_per_mille) {
-            (
-                *draws.pick(&[Form::Auto, Form::Script(isolation), Form::Script(Isolation::ReadCommitted)]),
-                Kind::Add,
-            )
+            match draws.below(7) {
+                0 => (Form::Auto, Kind::Add),
+                1 => (Form::Script(isolation), Kind::Add),
+                2 => (Form::Script(Isolation::ReadCommitted), Kind::Add),
+                3 => (Form::Auto, Kind::Bump { text: false }),
+                4 | 5 => (Form::Text, Kind::Bump { text: true }),
+                _ => (Form::Text, Kind::Tell { lock }),
+            }
         } else {
             (Form::Session(isolation), Kind::Rewrite { lock })
         };
-        let writes = !matches!(kind, Kind::Read);
+        let writes = match kind {
+            Kind::Read => Writes::Nothing,
+            Kind::Bump { .. } => Writes::Alone,
+            _ => Writes::Noted,
+        };
         Task { form, writes, op: Op { key, kind, floor: 0, counted: false } }
     }
 
@@ -88,6 +105,20 @@ impl Workload for Counter {
             (Kind::Read, _) => Next::Run(vec![get(TABLE, &[id], false)]),
             (Kind::Add, _) => {
                 Next::Run(vec![set(TABLE, &[id], "n", Change::Add(1)), ledger::row(run.at.op, run.at.client)])
+            }
+            (Kind::Bump { text: false }, _) => Next::Run(vec![set(TABLE, &[id], "n", Change::Add(1))]),
+            (Kind::Bump { text: true }, _) => {
+                Next::Text(format!("UPDATE shop.{TABLE} SET n = n + 1 WHERE id = {id}"))
+            }
+            (Kind::Tell { lock }, _) => {
+                let look = format!("SELECT n FROM shop.{TABLE} WHERE id = {id} FOR UPDATE; ");
+                let (op, client) = (run.at.op, run.at.client);
+                Next::Text(format!(
+                    "BEGIN; {}UPDATE shop.{TABLE} SET n = n + 1 WHERE id = {id}; \
+                     INSERT INTO shop.{} VALUES ({op}, {client}); COMMIT",
+                    if *lock { &look } else { "" },
+                    ledger::TABLE,
+                ))
             }
             (Kind::Rewrite { lock }, 0) => Next::Run(vec![get(TABLE, &[id], *lock)]),
             (Kind::Rewrite { .. }, 1) => {

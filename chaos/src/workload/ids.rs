@@ -77,7 +77,7 @@ impl Workload for IdsLoad {
             true => *draws.pick(&[Form::Auto, Form::Script(isolation)]),
             false => Form::Session(isolation),
         };
-        Task { form, writes: true, op }
+        Task { form, writes: Writes::Noted, op }
     }
 
     fn run(&mut self, op: &mut Op, stage: u32, last: &[StepResult], run: &mut Run) -> Next {

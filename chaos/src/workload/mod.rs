@@ -28,6 +28,8 @@ pub enum Form {
     Script(Isolation),
     /// Steps outside a transaction: a transaction of their own, which the node may try again.
     Auto,
+    /// As SQL, in one request.
+    Text,
     /// Begin, statements with pauses between them, commit.
     Session(Isolation),
 }
@@ -45,14 +47,29 @@ pub struct At {
 /// A transaction that begins.
 pub struct Task<Op> {
     pub form: Form,
-    /// Whether it means to write; then it carries its ledger row.
-    pub writes: bool,
+    pub writes: Writes,
     pub op: Op,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    Nothing,
+    /// And carries its ledger row.
+    Noted,
+    /// One statement alone, which leaves no room for a ledger row.
+    Alone,
+}
+
+impl Writes {
+    pub fn any(self) -> bool {
+        self != Writes::Nothing
+    }
 }
 
 /// What a transaction does next.
 pub enum Next {
     Run(Vec<Step>),
+    Text(String),
     Commit,
     Rollback,
 }
@@ -107,7 +124,7 @@ struct Driver<W: Workload> {
 pub trait Load {
     fn tables(&self) -> Vec<TableDef>;
     fn rows(&self) -> Vec<Step>;
-    fn start(&mut self, client: usize, at: At, judge: &Judge, draws: &mut Draws) -> (Form, bool);
+    fn start(&mut self, client: usize, at: At, judge: &Judge, draws: &mut Draws) -> (Form, Writes);
     fn begun(&mut self, client: usize, judge: &Judge);
     fn run(&mut self, client: usize, stage: u32, last: &[StepResult], run: &mut Run) -> Next;
     fn done(&mut self, client: usize, end: &End, judge: &mut Judge);
@@ -124,7 +141,7 @@ impl<W: Workload> Load for Driver<W> {
         self.workload.rows()
     }
 
-    fn start(&mut self, client: usize, at: At, judge: &Judge, draws: &mut Draws) -> (Form, bool) {
+    fn start(&mut self, client: usize, at: At, judge: &Judge, draws: &mut Draws) -> (Form, Writes) {
         let task = self.workload.next(at, judge, draws);
         self.ops[client] = Some(task.op);
         (task.form, task.writes)
@@ -231,12 +248,16 @@ fn column(results: &[StepResult], n: usize, column: usize) -> Vec<i64> {
 
 /// An error that no client may meet, whatever goes wrong around it: a defect.
 pub fn unexpected(error: &Error) -> bool {
+    if let Error::After { error, .. } = error {
+        return unexpected(error);
+    }
     !(error.retry() || matches!(error, Error::Unknown { .. }))
 }
 
 /// Whose promise such an error breaks: a table that was made and is not there is a stale read of the catalogue.
 pub fn blame(error: &Error) -> &'static str {
     match error {
+        Error::After { error, .. } => blame(error),
         Error::NoTable { .. } => "fresh",
         Error::DuplicateKey { table, .. } if table == crate::invariant::ledger::TABLE => "ledger",
         _ => "defect",

@@ -71,7 +71,7 @@ impl Workload for Register {
         let (isolation, lock) = strict(draws);
         if draws.chance(self.plan.read_per_mille) {
             let form = *draws.pick(&[Form::Auto, Form::Script(isolation)]);
-            return Task { form, writes: false, op: Op::Read { key } };
+            return Task { form, writes: Writes::Nothing, op: Op::Read { key } };
         }
         let (form, op) = if draws.chance(self.plan.script_per_mille) {
             let form = *draws.pick(&[Form::Auto, Form::Script(isolation)]);
@@ -84,7 +84,7 @@ impl Workload for Register {
         } else {
             (Form::Session(isolation), Op::Update { key, lock, saw: None })
         };
-        Task { form, writes: true, op }
+        Task { form, writes: Writes::Noted, op }
     }
 
     fn run(&mut self, op: &mut Op, stage: u32, last: &[StepResult], run: &mut Run) -> Next {

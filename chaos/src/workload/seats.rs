@@ -58,7 +58,7 @@ impl Workload for Seats {
     fn next(&mut self, _at: At, _judge: &Judge, draws: &mut Draws) -> Task<Op> {
         let (isolation, _) = strict(draws);
         if draws.chance(self.plan.read_per_mille) {
-            return Task { form: Form::Script(isolation), writes: false, op: Op::Look };
+            return Task { form: Form::Script(isolation), writes: Writes::Nothing, op: Op::Look };
         }
         let seat = draws.below((self.plan.keys * SEATS_A_KEY).into()) as i64;
         let n = draws.below(self.there.len().max(1) as u64) as usize;
@@ -74,7 +74,7 @@ impl Workload for Seats {
             true => *draws.pick(&[Form::Auto, Form::Script(isolation)]),
             false => Form::Session(isolation),
         };
-        Task { form, writes: true, op }
+        Task { form, writes: Writes::Noted, op }
     }
 
     fn run(&mut self, op: &mut Op, stage: u32, _last: &[StepResult], run: &mut Run) -> Next {

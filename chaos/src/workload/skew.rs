@@ -69,7 +69,7 @@ impl Workload for Skew {
         let who = draws.below(2) as i64;
         if draws.chance(self.plan.read_per_mille) {
             let op = if draws.chance(500) { Op::Look { pair } } else { Op::Peek { hall: pair } };
-            return Task { form: Form::Script(Isolation::RepeatableRead), writes: false, op };
+            return Task { form: Form::Script(Isolation::RepeatableRead), writes: Writes::Nothing, op };
         }
         // Both ways to have reads certified must do.
         let (isolation, lock) =
@@ -83,7 +83,7 @@ impl Workload for Skew {
             Op::Return { .. } => Form::Script(isolation),
             _ => Form::Session(isolation),
         };
-        Task { form, writes: true, op }
+        Task { form, writes: Writes::Noted, op }
     }
 
     fn run(&mut self, op: &mut Op, stage: u32, last: &[StepResult], run: &mut Run) -> Next {

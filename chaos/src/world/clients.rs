@@ -15,7 +15,7 @@ use super::{Happening, MS, World};
 use crate::invariant::stall;
 use crate::marks::Mark;
 use crate::plan::Plan;
-use crate::workload::{At, End, Form, Next, Run};
+use crate::workload::{At, End, Form, Next, Run, Writes};
 use plait_base::{Draws, Outcome, Slot};
 use plait_replica::{Input, Request, SessionId, Ticket};
 use plait_store::{self as store, Error, Reply, StepResult};
@@ -140,14 +140,14 @@ impl World {
         let at = At { op: self.judge.ledger.begin(), client: c as u32, slot };
         let client = &mut self.clients[c];
         let (form, writes) = self.loads[client.load].start(client.local, at, &self.judge, &mut client.draws);
-        if writes {
+        if writes == Writes::Noted {
             self.judge.ledger.writes(at.op);
         }
         let stage = if matches!(form, Form::Session(_)) { Stage::Begin } else { Stage::Whole };
         let running = Running {
             at,
             form,
-            writes,
+            writes: writes.any(),
             stage,
             begun_ns: u64::MAX,
             asked_ns: self.now_ns,
@@ -164,6 +164,10 @@ impl World {
             Form::Auto => match self.next_of(c, 0, &[]) {
                 Next::Run(steps) => store::Request::Run(steps),
                 _ => unreachable!("a statement has steps"),
+            },
+            Form::Text => match self.next_of(c, 0, &[]) {
+                Next::Text(text) => store::Request::Sql { text, multi: true },
+                _ => unreachable!("a text is a text"),
             },
         };
         self.request(c, request, 0);
@@ -272,7 +276,7 @@ impl World {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
-                if !matches!(running.stage, Stage::Whole) {
+                if running.form == Form::Text || !matches!(running.stage, Stage::Whole) {
                     // Whether or not the node rolled back, this client begins anew.
                     self.leave_session(c);
                 }
@@ -291,7 +295,7 @@ impl World {
             (Next::Run(steps), Stage::Statement(n)) => (Stage::Statement(n + 1), store::Request::Run(steps)),
             (Next::Commit, _) => (Stage::Commit, store::Request::Commit),
             (Next::Rollback, _) => (Stage::Rollback, store::Request::Rollback),
-            (Next::Run(_), _) => unreachable!("other stages have returned"),
+            (Next::Run(_) | Next::Text(_), _) => unreachable!("other stages have returned"),
         };
         let client = &mut self.clients[c];
         client.running.as_mut().expect("it waits").stage = stage;

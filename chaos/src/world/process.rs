@@ -49,6 +49,7 @@ impl World {
             bootstrap: false,
             avoid,
             reads: if self.plan.index_reads.contains(&slot.get()) { Reads::Index } else { Reads::Lease },
+            galera_compat: false,
             limits: self.limits.clone(),
         };
         let host = &self.hosts[slot.at()];

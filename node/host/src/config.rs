@@ -35,6 +35,8 @@ pub struct Config {
     pub sql: Sql,
     /// How this node serves reads.
     pub reads: Reads,
+    /// Transactions that begin here go by Galera's rules, and reads are local.
+    pub galera_compat: bool,
     pub limits: Limits,
     pub host: Host,
     /// Forced recovery of a lost majority, by `plait-node bootstrap` alone; no key sets it.
@@ -148,6 +150,7 @@ impl Default for Config {
                 users: BTreeMap::from([("plait".into(), "plait".into())]),
             },
             reads: Reads::default(),
+            galera_compat: false,
             limits: Limits::default(),
             host: Host::default(),
             bootstrap: false,

@@ -197,6 +197,7 @@ fn open<N: Net>(config: &Config, world: &World<N>) -> Result<Replica, Exit> {
         bootstrap: config.bootstrap,
         avoid: config.avoid,
         reads: config.reads,
+        galera_compat: config.galera_compat,
         limits: config.scaled_limits(),
     };
     let boot = Boot { now: world.clock.now(), disk: world.files.stored(), kv: world.checkpoints.stored() };

@@ -120,6 +120,9 @@ pub struct Config {
     pub avoid: Option<Index>,
     /// How this node serves reads.
     pub reads: Reads,
+    /// Transactions that begin on this node go by Galera's rules, so that its anomalies can be looked at. Reads are
+    /// local ones then, whatever `reads` says.
+    pub galera_compat: bool,
     pub limits: Limits,
 }
 
@@ -275,6 +278,11 @@ pub struct Boot<'a> {
 }
 
 impl Config {
+    /// How this node serves reads, in the end.
+    pub fn reads(&self) -> Reads {
+        if self.galera_compat { Reads::Local } else { self.reads }
+    }
+
     pub(crate) fn consensus(&self) -> plait_consensus::Config {
         let limits = &self.limits;
         plait_consensus::Config {
@@ -290,7 +298,7 @@ impl Config {
                 drift_per_mille: limits.clock_drift_per_mille,
                 lag_max: limits.lease_lag_max,
             },
-            reads: self.reads,
+            reads: self.reads(),
             commit_timeout: limits.commit_timeout,
             proposals_max: limits.proposals_max,
             entry_bytes_max: limits.entry_bytes_max,

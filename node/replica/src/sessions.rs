@@ -126,7 +126,7 @@ impl Replica {
         client.ordered = None;
         client.caught_up = false;
         let deadline = now.mono + self.config.limits.lease_timeout;
-        if self.config.reads == Reads::Index
+        if self.config.reads() == Reads::Index
             && self.refused_entry.is_none()
             && let Some(round) = self.consensus.ask_read_index()
         {
@@ -167,7 +167,7 @@ impl Replica {
                 continue;
             }
             budget -= 1;
-            if self.config.reads == Reads::Index && self.refused_entry.is_none() {
+            if self.config.reads() == Reads::Index && self.refused_entry.is_none() {
                 may_read = if client.caught_up { Ok(()) } else { Err(NO_INDEX.to_owned()) };
             }
             let status = || {
@@ -180,7 +180,13 @@ impl Replica {
                     self.state,
                 )
             };
-            let ctx = Context { now, may_read, status: &status, connection: id.0 };
+            let ctx = Context {
+                now,
+                may_read,
+                status: &status,
+                connection: id.0,
+                galera: self.config.galera_compat,
+            };
             let (session, store, local) = (&mut client.session, &self.store, &mut self.local);
             let ran = catch_unwind(AssertUnwindSafe(|| session.run(store, local, &ctx, &mut budget)));
             match ran {

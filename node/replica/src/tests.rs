@@ -139,8 +139,16 @@ impl Table {
     fn start(&mut self, slot: Slot) {
         let limits = Limits { segment_bytes: 1 << 16, chunk_bytes: 400, ..Limits::default() };
         let (bootstrap, avoid, reads) = (self.bootstrap, self.avoid, self.reads);
-        let config =
-            Config { slot, cluster: CLUSTER, nonce: 5 + self.tickets, bootstrap, avoid, reads, limits };
+        let config = Config {
+            slot,
+            cluster: CLUSTER,
+            nonce: 5 + self.tickets,
+            bootstrap,
+            avoid,
+            reads,
+            galera_compat: false,
+            limits,
+        };
         let boot = Boot { now: self.now, disk: &self.shelves[&slot], kv: &self.albums[&slot] };
         self.nodes.insert(slot, Replica::open(config, boot).expect("the disk is whole"));
     }

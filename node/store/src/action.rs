@@ -2,13 +2,14 @@
 
 use crate::error::Error;
 use crate::ids::Local;
-use crate::request::{Client, Isolation, StepResult, TableDef};
+use crate::request::{Client, Done, Isolation, StepResult, TableDef};
 use crate::session::Context;
 use crate::sql;
 use crate::steps::Steps;
 use crate::store::Store;
 use crate::table::{TableId, TableInfo};
 use crate::txn::Txn;
+use plait_base::Bytes;
 use std::collections::VecDeque;
 
 /// One thing that a request asks for.
@@ -66,12 +67,16 @@ pub(crate) enum Turn {
     Yield,
     /// Ids of this table must be reserved; then it is run again and goes on.
     Ids(TableId),
+    /// This operation is all that it does, and the operation's verdict is its result: see [`Work::ordered`].
+    Order(Bytes),
     /// Its results were pushed, or it failed. Its writes are then taken back by the session.
     Done(Result<(), Error>),
 }
 
 /// All that work may touch.
 pub(crate) struct Env<'a> {
+    /// Whether it is the whole of a transaction that commits by itself, and may be ordered as a statement.
+    pub alone: bool,
     pub txn: &'a mut Txn,
     pub store: &'a Store,
     pub local: &'a mut Local,
@@ -87,6 +92,7 @@ pub(crate) struct Env<'a> {
 impl Env<'_> {
     /// Begins a statement: takes a snapshot where the isolation level asks for one. Before any read.
     pub fn statement(&mut self) -> Result<(), Error> {
+        self.txn.as_galera(self.ctx.galera);
         self.txn.statement(self.store, &self.ctx.may_read)
     }
 
@@ -105,6 +111,15 @@ impl Work {
         match self {
             Work::Steps(steps) => steps.run(env),
             Work::Sql(statement) => statement.run(env),
+        }
+    }
+
+    /// The operation that it ordered was done: pushes its result. `found`: rows that were there; `changed`: rows
+    /// that are not as they were.
+    pub(crate) fn ordered(&mut self, found: u64, changed: u64, vars: &mut sql::Vars) -> StepResult {
+        match self {
+            Work::Steps(_) => StepResult::Done(Done { affected: changed, ..Done::default() }),
+            Work::Sql(_) => sql::added(found, changed, vars),
         }
     }
 

@@ -128,6 +128,12 @@ impl Store {
                         Some(verdict) => work.rule(verdict),
                     }
                 }
+                Op::Add(add) => {
+                    let add = add.clone();
+                    *budget = budget.saturating_sub(1);
+                    let verdict = self.add(seqno, &add);
+                    work.rule(verdict);
+                }
                 Op::Reserve { table, slot, above, count } => {
                     let verdict = self.reserve(seqno, *table, *slot, *above, *count);
                     work.rule(verdict);
@@ -219,7 +225,7 @@ impl Store {
     }
 
     /// Writes one certified row: a version on top of the key's others. Keeps hash, tombstones and counts in step.
-    fn write(&mut self, set: &WriteSet, op: &RowOp, seqno: Seqno) {
+    pub(crate) fn write(&mut self, set: &WriteSet, op: &RowOp, seqno: Seqno) {
         let (id, key) = (set.tables[op.table].0, op.key.as_ref());
         if let RowChange::Insert(row) = &op.change {
             self.note_id(id, key, row, seqno);

@@ -12,6 +12,7 @@
 //! session, which answers.
 
 mod action;
+mod add;
 mod alter;
 mod apply;
 pub mod catalogue;

@@ -27,6 +27,7 @@ pub enum Op {
         if_exists: bool,
     },
     Alter(Alter),
+    Add(Add),
     /// Asks for the next `count` ids of the class of `slot`, all above `above`.
     Reserve {
         table: TableId,
@@ -44,6 +45,19 @@ pub struct Alter {
     pub def: TableDef,
     /// Where the cells of each new column come from; `None`: all rows go, as TRUNCATE asks.
     pub cells: Option<Vec<Source>>,
+}
+
+/// A statement that is ordered as such: it adds to columns of one row as the row is when its turn comes. It read
+/// nothing before, so it loses against nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Add {
+    pub table: TableId,
+    pub schema_version: u32,
+    pub key: Bytes,
+    /// Places of integer columns, ascending, and what is added to each.
+    pub by: Vec<(usize, i64)>,
+    /// Cells that the row has after it, if anything was changed.
+    pub stamps: Vec<(usize, Bytes)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +140,14 @@ impl Op {
                     }
                 }
             }
+            Op::Add(add) => {
+                w.u8(6).varint(add.table.0.into()).varint(add.schema_version.into()).bytes(&add.key);
+                w.varint(add.by.len() as u64);
+                for (at, by) in &add.by {
+                    w.varint(*at as u64).i64(*by);
+                }
+                cells(&mut w, &add.stamps);
+            }
             Op::Reserve { table, slot, above, count } => {
                 w.u8(4).varint(table.0.into()).u8(slot.get()).i64(*above).varint(*count);
             }
@@ -164,11 +186,36 @@ impl Op {
                 }
                 Op::Alter(Alter { table, schema_version, def, cells: some.then_some(cells) })
             }
+            6 => {
+                let (table, schema_version) = (table_id(&mut r)?, small(&mut r, "a schema version")?);
+                let key = bytes.slice_ref(r.bytes()?);
+                let mut by = Vec::new();
+                for _ in 0..r.count("the columns of an addition")? {
+                    by.push((r.varint()? as usize, r.i64()?));
+                }
+                Op::Add(Add { table, schema_version, key, by, stamps: read_cells(&mut r, bytes)? })
+            }
             tag => return Err(Error::Tag { what: "an operation", tag: tag.into() }),
         };
         r.end()?;
         Ok(op)
     }
+}
+
+fn cells(w: &mut Writer, cells: &[(usize, Bytes)]) {
+    w.varint(cells.len() as u64);
+    for (at, cell) in cells {
+        w.varint(*at as u64).bytes(cell);
+    }
+}
+
+fn read_cells(r: &mut Reader<'_>, op: &Bytes) -> Result<Vec<(usize, Bytes)>, Error> {
+    let mut cells = Vec::new();
+    for _ in 0..r.count("the cells of a change")? {
+        let at = r.varint()? as usize;
+        cells.push((at, op.slice_ref(r.bytes()?)));
+    }
+    Ok(cells)
 }
 
 fn table_id(r: &mut Reader<'_>) -> Result<TableId, Error> {
@@ -193,12 +240,7 @@ impl WriteSet {
             w.varint(row.table as u64).bytes(&row.key).varint(delta(row.read_at));
             match &row.change {
                 RowChange::Insert(bytes) => drop(w.u8(1).bytes(bytes)),
-                RowChange::Update { before, cells } => {
-                    w.u8(2).u64(*before).varint(cells.len() as u64);
-                    for (at, cell) in cells {
-                        w.varint(*at as u64).bytes(cell);
-                    }
-                }
+                RowChange::Update { before, cells: changed } => cells(w.u8(2).u64(*before), changed),
                 RowChange::Delete { before } => drop(w.u8(3).u64(*before)),
             }
         }
@@ -234,15 +276,7 @@ impl WriteSet {
             let read_at = when(r)?;
             let change = match r.u8()? {
                 1 => RowChange::Insert(op.slice_ref(r.bytes()?)),
-                2 => {
-                    let before = r.u64()?;
-                    let mut cells = Vec::new();
-                    for _ in 0..r.count("the cells of an update")? {
-                        let at = r.varint()? as usize;
-                        cells.push((at, op.slice_ref(r.bytes()?)));
-                    }
-                    RowChange::Update { before, cells }
-                }
+                2 => RowChange::Update { before: r.u64()?, cells: read_cells(r, op)? },
                 3 => RowChange::Delete { before: r.u64()? },
                 tag => return Err(Error::Tag { what: "a row's change", tag: tag.into() }),
             };

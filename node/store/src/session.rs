@@ -6,6 +6,8 @@
 //! it until that position is stable. A write of a transaction is visible to nobody before its operation is applied.
 //! Not here: leases, proposals, time-outs (replica); SQL text (`sql`).
 
+mod work;
+
 pub(crate) use crate::action::{Action, Drops, Env, Savepoint, Turn, Work};
 use crate::catalogue;
 use crate::error::Error;
@@ -15,11 +17,10 @@ use crate::request::{Done, Isolation, Reply, Request, StepResult};
 use crate::sql;
 use crate::steps::Steps;
 use crate::store::Store;
-use crate::table::TableId;
 use crate::txn::Txn;
 use crate::verdict::Verdict;
-use plait_base::{Bytes, Mono, Now, Seqno, Slot};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use plait_base::{Bytes, Now, Seqno, Slot};
+use work::{Stage, Working};
 
 /// How often a statement that is a transaction of its own is tried again after a conflict.
 pub const RETRIES_MAX: u32 = 4;
@@ -33,6 +34,8 @@ pub struct Context<'a> {
     pub status: &'a dyn Fn() -> Vec<(String, String)>,
     /// The session's number, for `CONNECTION_ID()`.
     pub connection: u64,
+    /// `galera_compat`: transactions go by Galera's rules.
+    pub galera: bool,
 }
 
 /// Why [`Session::run`] came back.
@@ -90,26 +93,6 @@ enum Doing {
     },
     /// Waits for the verdict of the first one's removal.
     Drop(Drops),
-}
-
-struct Working {
-    work: Work,
-    /// Its own transaction, if it is one.
-    own: Option<Txn>,
-    tries_left: u32,
-    /// Results that stood before it.
-    results_before: usize,
-    stage: Stage,
-}
-
-enum Stage {
-    Running,
-    /// Waits for a block of ids that it asked for at this time.
-    Ids(TableId, Mono),
-    /// Waits for the verdict of its own transaction.
-    Commit,
-    /// Lost against an operation at this position, which is not published yet.
-    Behind(Seqno),
 }
 
 /// What a step of the interpreter led to.
@@ -260,14 +243,14 @@ impl Session {
                 self.committed(job, store, ctx, then)
             }
             Doing::Create => match job.ruled(store) {
-                Ok(()) => {
+                Ok(_) => {
                     job.results.push(StepResult::Done(Done::default()));
                     Move::On
                 }
                 Err(error) => Move::Fail(error),
             },
             Doing::Alter { alter, tries_left } => match job.ruled(store) {
-                Ok(()) => {
+                Ok(_) => {
                     job.results.push(StepResult::Done(Done::default()));
                     Move::On
                 }
@@ -282,7 +265,7 @@ impl Session {
             Doing::Drop(mut drops) => {
                 let name = drops.names.pop_front();
                 match job.ruled(store) {
-                    Ok(()) => {}
+                    Ok(_) => {}
                     Err(Error::NoTable { .. }) => drops.missing.extend(name),
                     Err(error) => return Move::Fail(error),
                 }
@@ -470,143 +453,6 @@ impl Session {
             None => self.committed(job, store, ctx, then),
         }
     }
-
-    fn work(
-        &mut self,
-        job: &mut Job,
-        mut working: Working,
-        store: &Store,
-        local: &mut Local,
-        ctx: &Context<'_>,
-        budget: &mut u32,
-    ) -> Move {
-        match working.stage {
-            Stage::Running => {}
-            Stage::Behind(winner) => {
-                if store.applied() < winner {
-                    job.doing = Doing::Work(working);
-                    return Move::Out(Progress::Yield);
-                }
-            }
-            Stage::Ids(table, since) => match job.verdict.take().expect("it was waited for") {
-                Ok(Verdict::Done { first, last, .. }) => {
-                    local.tidy(store);
-                    local.grant(table, first, last);
-                }
-                Ok(Verdict::Refused(error)) => {
-                    job.rest_on(store.applied());
-                    let named = match (error, store.tables.get(&table)) {
-                        (Error::SchemaChanged { .. }, Some(table)) => {
-                            Error::SchemaChanged { table: table.info().name().to_owned() }
-                        }
-                        (error, _) => error,
-                    };
-                    return self.failed(job, working, named, store);
-                }
-                // Whether or not the ids were reserved, nothing of the statement was.
-                Err(Error::Unknown { .. }) => {
-                    let waited_ms = ctx.now.mono.since(since).as_millis() as u64;
-                    let error = Error::TimedOut { what: "a block of ids", waited_ms };
-                    return self.failed(job, working, error, store);
-                }
-                Err(error) => return self.failed(job, working, error, store),
-            },
-            Stage::Commit => {
-                return match job.ruled(store) {
-                    Ok(_) => Move::On,
-                    Err(error) => {
-                        let named = working.own.as_ref().map(|txn| txn.named(error.clone())).unwrap_or(error);
-                        self.failed(job, working, named, store)
-                    }
-                };
-            }
-        }
-        working.stage = Stage::Running;
-        let txn = working.own.as_mut().or(self.txn.as_mut()).expect("work has a transaction");
-        let mut env = Env {
-            txn,
-            store,
-            local,
-            ctx,
-            budget,
-            vars: &mut self.vars,
-            results: &mut job.results,
-            wants_ids: None,
-        };
-        let work = &mut working.work;
-        // A defect in planning or executing ends this statement and its session, not the node.
-        let turn = catch_unwind(AssertUnwindSafe(|| work.run(&mut env))).unwrap_or_else(|panic| {
-            let why = (panic.downcast_ref::<String>().map(String::as_str))
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("a panic without words");
-            Turn::Done(Err(Error::Internal { why: why.to_owned() }))
-        });
-        let rests_on = env.txn.depends_on();
-        job.rest_on(rests_on);
-        match turn {
-            Turn::Yield => {
-                job.doing = Doing::Work(working);
-                Move::Out(Progress::Yield)
-            }
-            Turn::Ids(table) => {
-                working.stage = Stage::Ids(table, ctx.now.mono);
-                job.doing = Doing::Work(working);
-                Move::Out(Progress::Order(local.reserve(store, table)))
-            }
-            Turn::Done(Err(error)) => self.failed(job, working, error, store),
-            Turn::Done(Ok(())) => {
-                let Some(own) = &working.own else {
-                    let txn = self.txn.as_mut().expect("work has a transaction");
-                    txn.statement_ended();
-                    return Move::On;
-                };
-                match own.encode(store) {
-                    None => Move::On,
-                    Some(op) => {
-                        if let Err(error) = bounded(&op, store) {
-                            return Move::Fail(error);
-                        }
-                        working.stage = Stage::Commit;
-                        job.doing = Doing::Work(working);
-                        Move::Out(Progress::Order(op))
-                    }
-                }
-            }
-        }
-    }
-
-    /// A statement failed: tries it again if it is a transaction of its own that lost a race; else takes back what
-    /// it wrote, or all of its transaction if only beginning again can help.
-    fn failed(&mut self, job: &mut Job, mut working: Working, error: Error, store: &Store) -> Move {
-        job.results.truncate(working.results_before);
-        let lost =
-            matches!(error, Error::Conflict { .. } | Error::TooOld { .. } | Error::SchemaChanged { .. });
-        if let Some(own) = &working.own {
-            if lost && working.tries_left > 0 {
-                working.tries_left -= 1;
-                working.own = Some(Txn::new(own.isolation()));
-                working.work.restart();
-                working.stage = match error {
-                    Error::Conflict { winner, .. } if winner > store.applied() => Stage::Behind(winner),
-                    _ => Stage::Running,
-                };
-                job.doing = Doing::Work(working);
-                return Move::On;
-            }
-        } else if error.retry() {
-            self.txn = None;
-        } else if let Some(txn) = &mut self.txn {
-            txn.undo();
-            txn.statement_ended();
-        }
-        Move::Fail(error)
-    }
-}
-
-impl Working {
-    fn new(work: Work, own: Option<Txn>, tries_left: u32, results_before: usize) -> Working {
-        Working { work, own, tries_left, results_before, stage: Stage::Running }
-    }
 }
 
 impl Job {
@@ -632,7 +478,7 @@ impl Job {
     fn waits(&self) -> bool {
         match &self.doing {
             Doing::Next => false,
-            Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit),
+            Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit | Stage::Ordered),
             Doing::Commit { .. } | Doing::Create | Doing::Alter { .. } | Doing::Drop(_) => true,
         }
     }
@@ -641,13 +487,14 @@ impl Job {
         self.depends_on = self.depends_on.max(seqno);
     }
 
-    /// Takes the verdict that was waited for. A refusal rests on its own position, which is published.
-    fn ruled(&mut self, store: &Store) -> Result<(), Error> {
+    /// Takes the verdict that was waited for: its two numbers. A refusal rests on its own position, which is
+    /// published.
+    fn ruled(&mut self, store: &Store) -> Result<(i64, i64), Error> {
         match self.verdict.take().expect("it was waited for") {
-            Ok(Verdict::Done { seqno, .. }) => {
+            Ok(Verdict::Done { seqno, first, last }) => {
                 self.seqno = Some(seqno);
                 self.rest_on(seqno);
-                Ok(())
+                Ok((first, last))
             }
             Ok(Verdict::Refused(error)) => {
                 self.rest_on(store.applied());

@@ -1,13 +1,16 @@
 //! Steps: the transaction language without SQL, by primary key.
 
+use crate::add::may_add;
 use crate::error::Error;
 use crate::key;
+use crate::op::{Add, Op};
 use crate::request::{Change, Done, Rows, Step, StepResult};
 use crate::row;
 use crate::session::{Env, Turn};
 use crate::table::TableInfo;
 use crate::txn::{Scan, Walk};
 use crate::value::Value;
+use plait_base::Bytes;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -47,6 +50,11 @@ impl Steps {
                 }
                 self.begun = true;
             }
+            match self.addition(env) {
+                Ok(None) => {}
+                Ok(Some(add)) => return Turn::Order(Op::Add(add).encode()),
+                Err(error) => return Turn::Done(Err(error)),
+            }
             match self.step(env) {
                 Turn::Done(Ok(())) => {
                     self.at += 1;
@@ -56,6 +64,26 @@ impl Steps {
             }
         }
         Turn::Done(Ok(()))
+    }
+
+    /// The addition that all of the steps are, if they may be ordered as that.
+    fn addition(&self, env: &mut Env<'_>) -> Result<Option<Add>, Error> {
+        let (true, [Step::Update { table, key, set }]) = (env.alone, &self.steps[..]) else {
+            return Ok(None);
+        };
+        let info = env.txn.table(env.store, table)?;
+        let mut by = Vec::new();
+        for (column, change) in set {
+            let (at, Change::Add(amount)) = (column_of(&info, column)?, change) else { return Ok(None) };
+            if !may_add(&info, at) || by.iter().any(|(other, _)| *other == at) {
+                return Ok(None);
+            }
+            by.push((at, *amount));
+        }
+        by.sort_unstable();
+        let key = Bytes::from(whole_key(&info, key)?);
+        let (table, schema_version) = (info.id, info.schema_version);
+        Ok(Some(Add { table, schema_version, key, by, stamps: Vec::new() }))
     }
 
     fn step(&mut self, env: &mut Env<'_>) -> Turn {

@@ -35,6 +35,8 @@ pub use scan::{Scan, Visitor, Walk};
 #[derive(Debug)]
 pub struct Txn {
     isolation: Isolation,
+    /// Galera's rules instead of this store's: see [`Txn::as_galera`].
+    galera: bool,
     snapshot: Option<Seqno>,
     tables: BTreeMap<TableId, Part>,
     /// What the statement under way replaced, to be put back if it fails: the newest last.
@@ -92,6 +94,7 @@ impl Txn {
     pub fn new(isolation: Isolation) -> Txn {
         Txn {
             isolation,
+            galera: false,
             snapshot: None,
             tables: BTreeMap::new(),
             undo: Vec::new(),
@@ -130,6 +133,13 @@ impl Txn {
             self.snapshot = Some(store.applied());
         }
         Ok(())
+    }
+
+    /// From here on with Galera's rules, for a lesson: a write, and a read under lock, is of the row as it is by then,
+    /// whatever this transaction read before; what is certified is what was written, and from then on. So updates
+    /// are lost and writes skewed, as in MariaDB 10.11 with galera-4 26.4.
+    pub(crate) fn as_galera(&mut self, on: bool) {
+        self.galera = on;
     }
 
     /// Between two statements at `READ COMMITTED` nothing is read, so no old version is held for it.
@@ -208,6 +218,11 @@ impl Txn {
         self.bytes = bytes;
     }
 
+    /// The position whose rows writes and locking reads are of.
+    fn written_at(&self, store: &Store) -> Seqno {
+        if self.galera { store.applied() } else { self.at() }
+    }
+
     fn at(&self) -> Seqno {
         self.snapshot.expect("a statement was begun before it read")
     }
@@ -270,6 +285,7 @@ impl Txn {
         }
         let (at, entry) = (self.at(), entry(store, info, key));
         // Early refusal: what would lose at commit may as well lose now.
+        let at = if lock { self.written_at(store) } else { at };
         if let Some(winner) = entry.map(|e| e.newest.seqno).filter(|winner| lock && *winner > at) {
             return Err(self.lost(info, key, winner));
         }
@@ -310,7 +326,7 @@ impl Txn {
         if let Some(write) = self.tables.get(&info.id).and_then(|part| part.writes.get(key)) {
             return Ok(Found { row: write.now.clone(), own: true });
         }
-        let at = self.at();
+        let at = self.written_at(store);
         let entry = entry(store, info, key);
         if let Some(winner) = entry.map(|entry| entry.newest.seqno).filter(|winner| *winner > at) {
             return Err(self.lost(info, key, winner));
@@ -318,7 +334,7 @@ impl Txn {
         if self.isolation == Isolation::Serializable {
             self.note_read(info, key);
         }
-        // Nothing is newer than the snapshot, so the newest is what it sees.
+        // Nothing is newer, so the newest is what it sees.
         let row = entry.and_then(|entry| {
             self.rest_on(entry.newest.seqno);
             entry.newest.row().map(<[u8]>::to_vec)
@@ -350,7 +366,7 @@ impl Txn {
         if self.bytes > max {
             return Err(Error::TooLarge { what: "the size of a write-set, in bytes,", got: self.bytes, max });
         }
-        let (id, at) = (info.id, self.at());
+        let (id, at, galera) = (info.id, self.written_at(store), self.galera);
         let part = self.part(info);
         let before = if found.own {
             let write = part.writes.get_mut(&key).expect("it was found in the overlay");
@@ -360,7 +376,7 @@ impl Txn {
         } else {
             part.moved(&key, None, now.as_deref());
             // A key that was read in an earlier snapshot must be as it was then.
-            let read_at = part.reads.get(&key).map_or(at, |read_at| at.min(*read_at));
+            let read_at = part.reads.get(&key).filter(|_| !galera).map_or(at, |read_at| at.min(*read_at));
             part.writes.insert(key.clone(), Write { read_at, base: found.row, now });
             None
         };
@@ -499,6 +515,9 @@ impl Txn {
                     }
                 };
                 set.rows.push(RowOp { table, key, read_at, change });
+            }
+            if self.galera {
+                continue;
             }
             for (key, read_at) in &part.reads {
                 if !part.writes.contains_key(key) {

@@ -7,8 +7,8 @@ use plait_base::{Bytes, Seqno};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It happened, at this position. A reservation gives the ids `first..=last` in steps of three; for anything
-    /// else both are 0.
+    /// It happened, at this position. A reservation gives the ids `first..=last` in steps of three; an addition
+    /// whether its row was there (`first`) and changed (`last`); for anything else both are 0.
     Done { seqno: Seqno, first: i64, last: i64 },
     /// It changed nothing and never will.
     Refused(Error),
@@ -35,6 +35,7 @@ impl Verdict {
                 Error::Misuse { why } => w.u8(7).str(why),
                 Error::Internal { why } => w.u8(8).str(why),
                 Error::Cells { code, why } => w.u8(9).u16(*code).str(why),
+                Error::OutOfRange { column } => w.u8(10).str(column),
                 other => unreachable!("apply does not refuse with '{other}'"),
             },
         };
@@ -73,6 +74,7 @@ impl Verdict {
                 7 => Error::Misuse { why: text(&mut r)? },
                 8 => Error::Internal { why: text(&mut r)? },
                 9 => Error::Cells { code: r.u16()?, why: text(&mut r)? },
+                10 => Error::OutOfRange { column: text(&mut r)? },
                 tag => return Err(codec::Error::Tag { what: "a verdict", tag: tag.into() }),
             }),
         };
@@ -100,6 +102,7 @@ mod tests {
             Verdict::Refused(Error::SchemaChanged { table: table.clone() }),
             Verdict::Refused(Error::DuplicateKey { table: table.clone(), index: "PRIMARY".into(), key }),
             Verdict::Refused(Error::Cells { code: 1406, why: "Data too long".into() }),
+            Verdict::Refused(Error::OutOfRange { column: "n".into() }),
             Verdict::Refused(Error::NoTable { table: table.clone() }),
             Verdict::Refused(Error::TableExists { table }),
             Verdict::Refused(Error::Misuse { why: "m".into() }),

@@ -43,6 +43,8 @@ bugs! {
     ClockRead,
     /// A unique key is looked at when the statement runs, and not again in the ordered apply.
     UniqueNotCertified,
+    /// Of two additions to one row that follow each other, the second is answered and not done.
+    AdditionLost,
     /// Ids that were reserved or used leave no mark: what was deleted before a restart is handed out again.
     IdMarkLost,
 }

@@ -48,6 +48,7 @@ knobs! {
     "peers.n2" peers[1]: "where n2's gRPC door is";
     "peers.n3" peers[2]: "where n3's gRPC door is";
     "read" reads: "how reads are served: lease (no round trip, never stale), index (one round trip, never stale), local (may be old)";
+    "galera_compat" galera_compat: "transactions that begin here go by Galera's rules: lost updates, write skew, stale reads, for a lesson";
     "sql.database" sql.database: "name of the one database";
 
     "limits.tick" limits.tick: "one tick of the machine; other spans are multiples of it";

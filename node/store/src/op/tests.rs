@@ -52,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic_the_decoder(bytes: Vec<u8>, kind in 1..5_u8) {
+    fn no_bytes_panic_the_decoder(bytes: Vec<u8>, kind in 1..7_u8) {
         let _ = Op::decode(&Bytes::from(bytes.clone()));
         let _ = Op::decode(&Bytes::from([vec![VERSION, kind], bytes].concat()));
     }
@@ -100,6 +100,13 @@ fn the_others_come_back() {
         Op::Alter(alter(None)),
         Op::Create(def.clone()),
         Op::Drop { name: "t".into(), if_exists: true },
+        Op::Add(Add {
+            table: TableId(300),
+            schema_version: 2,
+            key: Bytes::from_static(b"k"),
+            by: vec![(1, -1), (4, i64::MAX)],
+            stamps: vec![(2, Bytes::from_static(b"v"))],
+        }),
         Op::Reserve { table: TableId(4), slot: Slot::ALL[1], above: -5, count: 1000 },
     ] {
         assert_eq!(Op::decode(&op.encode()), Ok(op));

@@ -2,6 +2,7 @@
 //! again.
 
 use super::access::access;
+use super::addition::{addition, updated};
 use super::compile::{Columns, Compiler, Gathered, unsupported};
 use super::expr::{Checks, Expr};
 use super::from::bound;
@@ -12,6 +13,7 @@ use super::select::Place;
 use super::sub::{Answered, Sub, settle};
 use super::tree::ChangeTree;
 use crate::error::Error;
+use crate::op::Op;
 use crate::request::{Done, StepResult};
 use crate::row;
 use crate::session::{Env, Turn};
@@ -104,6 +106,14 @@ impl Change {
     }
 
     pub fn run(&mut self, env: &mut Env<'_>) -> Turn {
+        if env.alone
+            && self.source.is_none()
+            && self.limit == u64::MAX
+            && let Some(set) = &self.set
+            && let Some(add) = addition(&self.info, self.filter.as_ref(), set, env.ctx.now.wall)
+        {
+            return Turn::Order(Op::Add(add).encode());
+        }
         match self.slice(env) {
             Ok(true) => {
                 self.report(env);
@@ -115,17 +125,14 @@ impl Change {
     }
 
     fn report(&mut self, env: &mut Env<'_>) {
-        let found_rows = self.set.is_some() && env.vars.client.found_rows;
-        let affected = if found_rows { self.matched } else { self.changed };
-        let info = if self.set.is_some() {
-            let warnings = self.checks.warnings.borrow().len();
-            format!("Rows matched: {}  Changed: {}  Warnings: {warnings}", self.matched, self.changed)
-        } else {
-            String::new()
-        };
+        let warnings = self.checks.warnings.borrow().len();
         env.vars.warnings = self.checks.warnings.take();
-        env.vars.row_count = affected as i64;
-        env.results.push(StepResult::Done(Done { affected, insert_id: 0, info }));
+        env.results.push(if self.set.is_some() {
+            updated(self.matched, self.changed, warnings, env.vars)
+        } else {
+            env.vars.row_count = self.changed as i64;
+            StepResult::Done(Done { affected: self.changed, ..Done::default() })
+        });
     }
 
     /// Goes on; whether it is done.

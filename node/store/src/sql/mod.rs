@@ -11,6 +11,7 @@
 //! Not here: isolation, certification, ids (the kernel); bytes on a wire (`wire`).
 
 mod access;
+mod addition;
 mod alter;
 mod calendar;
 mod call;
@@ -47,6 +48,7 @@ mod vars;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use addition::added;
 pub(crate) use alter::Alter;
 pub(crate) use datum::double;
 pub use decimal::Decimal;
@@ -412,7 +414,9 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
             let (wanted, _) = show::options(show_options)?;
             shown(show::databases(vars), &wanted, vars, ctx)
         }
-        Tree::ShowVariables { filter, .. } => shown(show::variables(vars), &show::wanted(filter)?, vars, ctx),
+        Tree::ShowVariables { filter, .. } => {
+            shown(show::variables(vars, ctx), &show::wanted(filter)?, vars, ctx)
+        }
         Tree::ShowStatus { filter, .. } => shown(show::status(ctx), &show::wanted(filter)?, vars, ctx),
         Tree::ShowCollation { filter } => shown(show::collations(), &show::wanted(filter)?, vars, ctx),
         Tree::ShowCharset(tree) => shown(show::charsets(), &show::wanted(tree.filter)?, vars, ctx),

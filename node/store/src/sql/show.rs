@@ -126,8 +126,8 @@ pub fn databases(vars: &Vars) -> Answer {
     answer
 }
 
-pub fn variables(vars: &Vars) -> Answer {
-    pairs(vars.all())
+pub fn variables(vars: &Vars, ctx: &Context<'_>) -> Answer {
+    pairs(vars.all(ctx))
 }
 
 pub fn status(ctx: &Context<'_>) -> Answer {

@@ -111,6 +111,7 @@ const KNOWN: &[(&str, Rule, &str)] = &[
     ("collation_server", Rule::Kept, COLLATION),
     ("default_storage_engine", Rule::Same, "InnoDB"),
     ("foreign_key_checks", Rule::Kept, "1"),
+    ("galera_compat", Rule::Fixed, "0"),
     ("group_concat_max_len", Rule::Kept, "1024"),
     ("have_openssl", Rule::Fixed, "DISABLED"),
     ("have_ssl", Rule::Fixed, "DISABLED"),
@@ -167,6 +168,7 @@ const SWITCHES: &[&str] = &[
     "autocommit",
     "big_tables",
     "foreign_key_checks",
+    "galera_compat",
     "performance_schema",
     "profiling",
     "read_only",
@@ -309,7 +311,7 @@ impl Vars {
             "timestamp" => Datum::Double(ctx.now.wall.0 as f64 / 1e6),
             lower => {
                 let (name, _, _) = known(lower).ok_or_else(|| unknown(name))?;
-                let text = self.value(name);
+                let text = self.value(name, ctx);
                 match text.parse() {
                     Ok(n) => Datum::Int(n),
                     Err(_) => Datum::text(text),
@@ -323,8 +325,9 @@ impl Vars {
         if self.client.connection != 0 { self.client.connection.into() } else { ctx.connection as i64 }
     }
 
-    fn value(&self, name: &'static str) -> String {
+    fn value(&self, name: &'static str, ctx: &Context<'_>) -> String {
         match name {
+            "galera_compat" => i64::from(ctx.galera).to_string(),
             "autocommit" => i64::from(self.autocommit).to_string(),
             "transaction_isolation" | "tx_isolation" => isolation_name(self.isolation).into(),
             name => match self.set.get(name) {
@@ -335,13 +338,13 @@ impl Vars {
     }
 
     /// All variables as `SHOW VARIABLES` shows them.
-    pub fn all(&self) -> Vec<(String, String)> {
+    pub fn all(&self, ctx: &Context<'_>) -> Vec<(String, String)> {
         let shown = |name: &&'static str, value: String| match value.as_str() {
             "1" if SWITCHES.contains(name) => "ON".to_owned(),
             "0" if SWITCHES.contains(name) => "OFF".to_owned(),
             _ => value,
         };
-        KNOWN.iter().map(|(name, _, _)| ((*name).to_owned(), shown(name, self.value(name)))).collect()
+        KNOWN.iter().map(|(name, _, _)| ((*name).to_owned(), shown(name, self.value(name, ctx)))).collect()
     }
 
     /// `SET name = value`; `None`: as at the beginning.

@@ -53,6 +53,7 @@ fn the_second_of_a_unique_value_loses() {
 /// What apply refuses by itself, whatever a node proposes: two rows in one place.
 #[test]
 fn apply_checks_unique_values_again() {
+    plant();
     use crate::op::{RowChange, RowOp, WriteSet};
     let (mut cluster, [mut a, ..]) = table();
     done(&mut cluster, &mut a, "INSERT INTO t VALUES (1, 7, 0)");

@@ -43,13 +43,20 @@ pub struct Node {
     pub store: Store,
     pub local: Local,
     pub may_read: bool,
+    pub galera: bool,
     /// Units a slice of work has.
     pub slice: u32,
 }
 
 impl Node {
     pub fn new(n: u8, settings: Settings) -> Node {
-        Node { store: Store::new(settings, 7), local: Local::new(slot(n)), may_read: true, slice: 1024 }
+        Node {
+            store: Store::new(settings, 7),
+            local: Local::new(slot(n)),
+            may_read: true,
+            galera: false,
+            slice: 1024,
+        }
     }
 
     /// Applies one operation and publishes it.
@@ -65,7 +72,8 @@ impl Node {
 
     pub fn run(&mut self, session: &mut Session) -> Progress {
         let may_read = if self.may_read { Ok(()) } else { Err("it is alone".to_owned()) };
-        let ctx = Context { now: Now::default(), may_read, status: &Vec::new, connection: 1 };
+        let ctx =
+            Context { now: Now::default(), may_read, status: &Vec::new, connection: 1, galera: self.galera };
         loop {
             let progress = session.run(&self.store, &mut self.local, &ctx, &mut { self.slice });
             if progress != Progress::Yield {

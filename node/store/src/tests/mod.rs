@@ -1,5 +1,6 @@
 //! What the store promises, as properties and as short stories.
 
+mod add;
 mod export;
 mod ids;
 mod indexes;

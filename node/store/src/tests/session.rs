@@ -127,7 +127,8 @@ fn a_failed_statement_leaves_the_transaction_open_and_takes_back_its_own_writes_
 fn a_statement_of_its_own_is_tried_again_four_times_and_a_script_never() {
     let (mut cluster, mut a, mut b) = bank();
     for whole in [false, true] {
-        let steps = vec![add("t", 1, 1)];
+        // By itself an addition would be ordered as a statement and lose against nobody.
+        let steps = vec![add("t", 1, 1), get("t", 1)];
         let request = match whole {
             false => Request::Run(steps),
             true => Request::Script { isolation: Isolation::RepeatableRead, steps },
@@ -165,9 +166,15 @@ fn a_retry_waits_until_the_winner_is_published() {
     for node in &mut cluster.nodes {
         node.store.apply(Seqno(n), proposal(n), &winner, &mut 100).expect("there is enough budget");
     }
-    a.start(Request::Run(vec![add("t", 1, 1)])).expect("nothing is under way");
+    a.start(Request::Run(vec![add("t", 1, 1), get("t", 1)])).expect("nothing is under way");
     let node = &mut cluster.nodes[0];
-    let ctx = Context { now: Default::default(), may_read: Ok(()), status: &Vec::new, connection: 1 };
+    let ctx = Context {
+        now: Default::default(),
+        may_read: Ok(()),
+        status: &Vec::new,
+        connection: 1,
+        galera: false,
+    };
     for _ in 0..20 {
         assert_eq!(a.run(&node.store, &mut node.local, &ctx, &mut 100), Progress::Yield);
     }
@@ -470,7 +477,13 @@ fn long_work_yields() {
     let rows = 3000;
     cluster.run(&mut a, (0..rows).map(|id| insert("t", id, id)).collect()).expect("the table is empty");
     let node = &mut cluster.nodes[0];
-    let ctx = Context { now: Default::default(), may_read: Ok(()), status: &Vec::new, connection: 1 };
+    let ctx = Context {
+        now: Default::default(),
+        may_read: Ok(()),
+        status: &Vec::new,
+        connection: 1,
+        galera: false,
+    };
     a.start(Request::Run(vec![scan("t"), get("t", 5)])).expect("nothing is under way");
     let mut yields = 0;
     let reply = loop {
@@ -529,4 +542,40 @@ fn a_session_has_a_bound_of_prepared_statements() {
     assert_eq!(cluster.ask(&mut s, execute(made.number, 3)).reply.unwrap_err().code().0, 1243);
     let refused = (0..5000).find_map(|_| prepare(&mut cluster, &mut s, "SELECT 1 FROM t").err());
     assert_eq!(refused.expect("there is a bound").code().0, 1461);
+}
+
+/// What Galera lets happen and this store does not, as long as nobody asks for it.
+#[test]
+fn galeras_anomalies_are_there_when_they_are_asked_for() {
+    for galera in [false, true] {
+        let (mut cluster, mut a, mut b) = bank();
+        cluster.nodes.iter_mut().for_each(|node| node.galera = galera);
+        // Both read 10 and write one more.
+        for session in [&mut a, &mut b] {
+            cluster.begin(session, Isolation::RepeatableRead);
+            let reply = cluster.run(session, vec![get("t", 1)]).expect("it may read");
+            assert_eq!(pairs_of(&reply.results[0]), [(1, 10)]);
+        }
+        cluster.run(&mut a, vec![update("t", 1, 11)]).expect("nobody is in its way");
+        cluster.commit(&mut a).expect("it is first");
+        let second = cluster.run(&mut b, vec![update("t", 1, 11)]).and_then(|_| cluster.commit(&mut b));
+        assert_eq!(second.is_ok(), galera, "one of two increments is lost: {second:?}");
+        // Each reads both rows under lock and writes one of them.
+        for session in [&mut a, &mut b] {
+            cluster.begin(session, Isolation::Serializable);
+            cluster.run(session, vec![get_locked("t", 1), get_locked("t", 2)]).expect("it may read");
+        }
+        cluster.run(&mut a, vec![update("t", 1, 0)]).expect("nobody is in its way");
+        cluster.run(&mut b, vec![update("t", 2, 0)]).expect("nobody is in its way");
+        cluster.commit(&mut a).expect("it is first");
+        let second = cluster.commit(&mut b);
+        assert_eq!(second.is_ok(), galera, "the writes are skewed: {second:?}");
+        // What was written is certified all the same.
+        for session in [&mut a, &mut b] {
+            cluster.begin(session, Isolation::RepeatableRead);
+            cluster.run(session, vec![update("t", 1, 5)]).expect("nobody is in its way");
+        }
+        cluster.commit(&mut a).expect("it is first");
+        assert!(matches!(cluster.commit(&mut b), Err(Error::Conflict { .. })));
+    }
 }

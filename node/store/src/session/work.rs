@@ -1,0 +1,208 @@
+//! How a session runs work: in slices, until it is done, ordered, or lost and begun again.
+
+use super::{Doing, Job, Move, Progress, Session, bounded};
+use crate::action::{Env, Turn, Work};
+use crate::error::Error;
+use crate::ids::Local;
+use crate::session::Context;
+use crate::store::Store;
+use crate::table::TableId;
+use crate::txn::Txn;
+use crate::verdict::Verdict;
+use plait_base::{Mono, Seqno};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub(super) struct Working {
+    work: Work,
+    /// Its own transaction, if it is one.
+    pub(super) own: Option<Txn>,
+    /// Whether it may still be ordered as a statement: not after that was refused.
+    as_statement: bool,
+    tries_left: u32,
+    /// Results that stood before it.
+    results_before: usize,
+    pub(super) stage: Stage,
+}
+
+pub(super) enum Stage {
+    Running,
+    /// Waits for a block of ids that it asked for at this time.
+    Ids(TableId, Mono),
+    /// Waits for the verdict of its own transaction.
+    Commit,
+    /// Waits for the verdict of the operation that is all it does.
+    Ordered,
+    /// Lost against an operation at this position, which is not published yet.
+    Behind(Seqno),
+}
+
+impl Session {
+    pub(super) fn work(
+        &mut self,
+        job: &mut Job,
+        mut working: Working,
+        store: &Store,
+        local: &mut Local,
+        ctx: &Context<'_>,
+        budget: &mut u32,
+    ) -> Move {
+        match working.stage {
+            Stage::Running => {}
+            Stage::Behind(winner) => {
+                if store.applied() < winner {
+                    job.doing = Doing::Work(working);
+                    return Move::Out(Progress::Yield);
+                }
+            }
+            Stage::Ids(table, since) => match job.verdict.take().expect("it was waited for") {
+                Ok(Verdict::Done { first, last, .. }) => {
+                    local.tidy(store);
+                    local.grant(table, first, last);
+                }
+                Ok(Verdict::Refused(error)) => {
+                    job.rest_on(store.applied());
+                    let named = match (error, store.tables.get(&table)) {
+                        (Error::SchemaChanged { .. }, Some(table)) => {
+                            Error::SchemaChanged { table: table.info().name().to_owned() }
+                        }
+                        (error, _) => error,
+                    };
+                    return self.failed(job, working, named, store);
+                }
+                // Whether or not the ids were reserved, nothing of the statement was.
+                Err(Error::Unknown { .. }) => {
+                    let waited_ms = ctx.now.mono.since(since).as_millis() as u64;
+                    let error = Error::TimedOut { what: "a block of ids", waited_ms };
+                    return self.failed(job, working, error, store);
+                }
+                Err(error) => return self.failed(job, working, error, store),
+            },
+            Stage::Ordered => {
+                return match job.ruled(store) {
+                    Ok((found, changed)) => {
+                        let result = working.work.ordered(found as u64, changed as u64, &mut self.vars);
+                        job.results.push(result);
+                        Move::On
+                    }
+                    // Why it cannot be done is for the statement to say, over the row that it then sees.
+                    Err(Error::OutOfRange { .. }) => {
+                        working.as_statement = false;
+                        self.again(job, working, Stage::Running)
+                    }
+                    Err(error) => {
+                        let named = working.own.as_ref().map(|txn| txn.named(error.clone())).unwrap_or(error);
+                        self.failed(job, working, named, store)
+                    }
+                };
+            }
+            Stage::Commit => {
+                return match job.ruled(store) {
+                    Ok(_) => Move::On,
+                    Err(error) => {
+                        let named = working.own.as_ref().map(|txn| txn.named(error.clone())).unwrap_or(error);
+                        self.failed(job, working, named, store)
+                    }
+                };
+            }
+        }
+        working.stage = Stage::Running;
+        let txn = working.own.as_mut().or(self.txn.as_mut()).expect("work has a transaction");
+        let mut env = Env {
+            alone: working.as_statement,
+            txn,
+            store,
+            local,
+            ctx,
+            budget,
+            vars: &mut self.vars,
+            results: &mut job.results,
+            wants_ids: None,
+        };
+        let work = &mut working.work;
+        // A defect in planning or executing ends this statement and its session, not the node.
+        let turn = catch_unwind(AssertUnwindSafe(|| work.run(&mut env))).unwrap_or_else(|panic| {
+            let why = (panic.downcast_ref::<String>().map(String::as_str))
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic without words");
+            Turn::Done(Err(Error::Internal { why: why.to_owned() }))
+        });
+        let rests_on = env.txn.depends_on();
+        job.rest_on(rests_on);
+        match turn {
+            Turn::Yield => {
+                job.doing = Doing::Work(working);
+                Move::Out(Progress::Yield)
+            }
+            Turn::Ids(table) => {
+                working.stage = Stage::Ids(table, ctx.now.mono);
+                job.doing = Doing::Work(working);
+                Move::Out(Progress::Order(local.reserve(store, table)))
+            }
+            Turn::Order(op) => {
+                working.stage = Stage::Ordered;
+                job.doing = Doing::Work(working);
+                Move::Out(Progress::Order(op))
+            }
+            Turn::Done(Err(error)) => self.failed(job, working, error, store),
+            Turn::Done(Ok(())) => {
+                let Some(own) = &working.own else {
+                    let txn = self.txn.as_mut().expect("work has a transaction");
+                    txn.statement_ended();
+                    return Move::On;
+                };
+                match own.encode(store) {
+                    None => Move::On,
+                    Some(op) => {
+                        if let Err(error) = bounded(&op, store) {
+                            return Move::Fail(error);
+                        }
+                        working.stage = Stage::Commit;
+                        job.doing = Doing::Work(working);
+                        Move::Out(Progress::Order(op))
+                    }
+                }
+            }
+        }
+    }
+
+    /// A statement failed: tries it again if it is a transaction of its own that lost a race; else takes back what
+    /// it wrote, or all of its transaction if only beginning again can help.
+    fn failed(&mut self, job: &mut Job, mut working: Working, error: Error, store: &Store) -> Move {
+        job.results.truncate(working.results_before);
+        let lost =
+            matches!(error, Error::Conflict { .. } | Error::TooOld { .. } | Error::SchemaChanged { .. });
+        if working.own.is_some() {
+            if lost && working.tries_left > 0 {
+                working.tries_left -= 1;
+                let stage = match error {
+                    Error::Conflict { winner, .. } if winner > store.applied() => Stage::Behind(winner),
+                    _ => Stage::Running,
+                };
+                return self.again(job, working, stage);
+            }
+        } else if error.retry() {
+            self.txn = None;
+        } else if let Some(txn) = &mut self.txn {
+            txn.undo();
+            txn.statement_ended();
+        }
+        Move::Fail(error)
+    }
+
+    /// Begins work that is a transaction of its own from the beginning.
+    fn again(&mut self, job: &mut Job, mut working: Working, stage: Stage) -> Move {
+        let isolation = working.own.as_ref().map(Txn::isolation).expect("it has its own transaction");
+        working.own = Some(Txn::new(isolation));
+        working.work.restart();
+        working.stage = stage;
+        job.doing = Doing::Work(working);
+        Move::On
+    }
+}
+
+impl Working {
+    pub(super) fn new(work: Work, own: Option<Txn>, tries_left: u32, results_before: usize) -> Working {
+        let as_statement = own.is_some();
+        Working { work, own, as_statement, tries_left, results_before, stage: Stage::Running }
+    }
+}
