@@ -147,3 +147,18 @@ fn the_drivers_of_python_work() {
     }
     cluster.down();
 }
+
+/// With `galera_compat` a student sees what the original does; without it nobody does.
+#[test]
+fn galeras_anomalies_appear_when_they_are_asked_for() {
+    if !python("pymysql") {
+        return;
+    }
+    for compat in ["off", "on"] {
+        let mut cluster = Cluster::new("compat");
+        cluster.set("galera_compat", compat);
+        cluster.start();
+        script(&cluster, "galera_compat", include_str!("clients/galera_compat.py"));
+        cluster.down();
+    }
+}

@@ -46,12 +46,16 @@ macro_rules! integer {
 integer!(u32, u64, usize);
 
 impl Setting for bool {
-    const KIND: &'static str = "true or false";
+    const KIND: &'static str = "true or false (on or off)";
     fn show(&self) -> String {
         self.to_string()
     }
     fn read(text: &str) -> Option<bool> {
-        text.parse().ok()
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "on" => Some(true),
+            "false" | "off" => Some(false),
+            _ => None,
+        }
     }
 }
 
