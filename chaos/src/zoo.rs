@@ -113,6 +113,8 @@ impl Bug {
                 S::IdMarkLost => &["ids"],
                 S::UniqueNotCertified => &["seats"],
                 S::AdditionLost => &["count"],
+                S::SnapshotMovesBlindly => &["count", "total", "linear", "skew"],
+                S::WaiterForgotten => &["stall"],
             },
         }
     }

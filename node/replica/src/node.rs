@@ -162,7 +162,7 @@ impl Replica {
             }
             Input::Checkpoint(answer) => self.checkpoint_answered(now, answer),
             Input::Request { ticket, session, request } => self.asked(now, ticket, session, request),
-            Input::Closed { session } => self.sessions.close(session),
+            Input::Closed { session } => self.close_session(session),
         }
     }
 

@@ -19,6 +19,8 @@ enum Doing {
     Running,
     /// Waits for the verdict of this proposal.
     Ordering,
+    /// Stands in line for a key, at most until then.
+    Waiting(Mono),
     /// Refused for want of a lease; starts anew when there is one, until the deadline.
     AwaitingLease(Request, Mono),
     /// Waits for the read index of this round, then to have applied as much; starts then, or at the deadline.
@@ -59,6 +61,7 @@ pub(crate) struct Sessions {
     run: VecDeque<SessionId>,
     ordering: BTreeMap<u64, SessionId>,
     held: BTreeMap<(Seqno, Ticket), Hold>,
+    waiting: Vec<SessionId>,
     awaiting_lease: Vec<SessionId>,
     awaiting_index: Vec<SessionId>,
     max: usize,
@@ -74,6 +77,7 @@ impl Sessions {
             run: VecDeque::new(),
             ordering: BTreeMap::new(),
             held: BTreeMap::new(),
+            waiting: Vec::new(),
             awaiting_lease: Vec::new(),
             awaiting_index: Vec::new(),
             max,
@@ -84,8 +88,9 @@ impl Sessions {
         self.clients.len()
     }
 
-    pub fn close(&mut self, id: SessionId) {
+    fn close(&mut self, id: SessionId) {
         self.clients.remove(&id);
+        self.waiting.retain(|other| *other != id);
         self.awaiting_lease.retain(|other| *other != id);
         self.awaiting_index.retain(|other| *other != id);
     }
@@ -158,6 +163,7 @@ impl Replica {
     pub(crate) fn run_sessions(&mut self, now: Now) {
         self.try_leases_again(now);
         self.try_indexes_again(now);
+        self.wake_late(now);
         let mut budget = self.config.limits.step_work_max;
         while budget > 0 {
             let Some(id) = self.sessions.run.pop_front() else { return };
@@ -191,6 +197,10 @@ impl Replica {
             let ran = catch_unwind(AssertUnwindSafe(|| session.run(store, local, &ctx, &mut budget)));
             match ran {
                 Ok(Progress::Yield) => self.sessions.run.push_back(id),
+                Ok(Progress::Wait(until)) => {
+                    client.doing = Doing::Waiting(until);
+                    self.sessions.waiting.push(id);
+                }
                 Ok(Progress::Order(op)) => self.order(now, id, op),
                 Ok(Progress::Reply { reply, depends_on, hangup }) => {
                     if let Err(Error::Internal { why }) = &reply {
@@ -204,7 +214,40 @@ impl Replica {
                     self.answered(now, id, Err(Error::Internal { why }), Seqno::ZERO, true);
                 }
             }
+            self.call_waiting();
         }
+    }
+
+    /// Runs the sessions whose turn at a key has come.
+    fn call_waiting(&mut self) {
+        for id in self.local.queues.called().into_iter().map(SessionId) {
+            self.wake(id);
+        }
+    }
+
+    fn wake(&mut self, id: SessionId) {
+        if let Some(client) = self.sessions.clients.get_mut(&id)
+            && matches!(client.doing, Doing::Waiting(_))
+        {
+            client.doing = Doing::Running;
+            self.sessions.waiting.retain(|other| *other != id);
+            self.sessions.run.push_back(id);
+        }
+    }
+
+    /// Those who have waited long enough are run to say so.
+    fn wake_late(&mut self, now: Now) {
+        let clients = &self.sessions.clients;
+        let late = |id: &&SessionId| matches!(clients.get(id).map(|c| &c.doing), Some(Doing::Waiting(until)) if *until <= now.mono);
+        let late: Vec<_> = self.sessions.waiting.iter().filter(late).copied().collect();
+        late.into_iter().for_each(|id| self.wake(id));
+    }
+
+    /// A session is over, and with it what it holds.
+    pub(crate) fn close_session(&mut self, id: SessionId) {
+        self.sessions.close(id);
+        self.local.queues.release(id.0);
+        self.call_waiting();
     }
 
     fn order(&mut self, now: Now, id: SessionId, op: Bytes) {
@@ -301,7 +344,7 @@ impl Replica {
         }
         self.out.push(Output::Reply { ticket: hold.ticket, reply: hold.reply });
         if hold.hangup {
-            self.sessions.close(hold.session);
+            self.close_session(hold.session);
             self.out.push(Output::Hangup { session: hold.session });
         }
     }
@@ -398,6 +441,8 @@ impl Replica {
         self.sessions.held.clear();
         self.sessions.ordering.clear();
         self.sessions.run.clear();
+        self.sessions.waiting.clear();
+        self.local.queues.clear();
         self.sessions.awaiting_lease.clear();
         self.sessions.awaiting_index.clear();
         for session in ids {

@@ -57,6 +57,9 @@ pub enum Error {
     /// A feature that this version does not have, named.
     #[error("this version of Plait doesn't yet support '{what}'")]
     Unsupported { what: String },
+    /// Two transactions of one node wait for each other's rows.
+    #[error("this transaction waits for one that waits for it; begin it again")]
+    Deadlock,
     #[error("{why}")]
     Misuse { why: String },
     /// An error with a MySQL code of its own that nothing here treats specially.
@@ -99,6 +102,7 @@ impl Error {
                 | Error::SchemaChanged { .. }
                 | Error::Busy { .. }
                 | Error::TimedOut { .. }
+                | Error::Deadlock
                 | Error::NotPrimary { .. }
         )
     }
@@ -117,7 +121,9 @@ impl Error {
     /// MySQL's error number and SQLSTATE.
     pub fn code(&self) -> (u16, &'static str) {
         match self {
-            Error::Conflict { .. } | Error::TooOld { .. } | Error::SchemaChanged { .. } => (1213, "40001"),
+            Error::Conflict { .. } | Error::TooOld { .. } | Error::SchemaChanged { .. } | Error::Deadlock => {
+                (1213, "40001")
+            }
             Error::Busy { .. } | Error::TimedOut { .. } => (1205, "HY000"),
             Error::NotPrimary { .. } => (1047, "08S01"),
             Error::DuplicateKey { .. } => (1062, "23000"),

@@ -10,6 +10,7 @@
 
 use crate::apply::id_above;
 use crate::op::Op;
+use crate::queue::Queues;
 use crate::store::Store;
 use crate::table::TableId;
 use plait_base::{Bytes, Slot};
@@ -22,6 +23,7 @@ const BLOCKS_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Local {
     slot: Slot,
+    pub queues: Queues,
     tables: BTreeMap<TableId, Blocks>,
 }
 
@@ -35,7 +37,7 @@ struct Blocks {
 
 impl Local {
     pub fn new(slot: Slot) -> Local {
-        Local { slot, tables: BTreeMap::new() }
+        Local { slot, queues: Queues::default(), tables: BTreeMap::new() }
     }
 
     pub fn slot(&self) -> Slot {

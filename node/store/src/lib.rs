@@ -24,6 +24,7 @@ mod ids;
 mod index;
 pub mod key;
 pub mod op;
+mod queue;
 pub mod request;
 pub mod row;
 mod session;
@@ -40,6 +41,7 @@ pub use error::Error;
 pub use export::{Chunk, Head, Importer, head_seqno};
 pub use ids::Local;
 pub use op::Op;
+pub use queue::Queues;
 pub use request::{
     Change, Client, Column, ColumnHead, ColumnType, Done, IndexDef, IndexPart, Isolation, Param, Prepared,
     Reply, Request, Rows, Stamp, Step, StepResult, TableDef,

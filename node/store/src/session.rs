@@ -19,7 +19,7 @@ use crate::steps::Steps;
 use crate::store::Store;
 use crate::txn::Txn;
 use crate::verdict::Verdict;
-use plait_base::{Bytes, Now, Seqno, Slot};
+use plait_base::{Bytes, Mono, Now, Seqno, Slot};
 use work::{Stage, Working};
 
 /// How often a statement that is a transaction of its own is tried again after a conflict.
@@ -43,6 +43,9 @@ pub struct Context<'a> {
 pub enum Progress {
     /// The budget is spent (or something must be published first): run it again later.
     Yield,
+    /// It stands in line for a key: run it again when it is called ([`Queues::called`](crate::Queues::called)), or
+    /// at this time.
+    Wait(Mono),
     /// This operation is to be ordered; then [`Session::resume`] and run again.
     Order(Bytes),
     /// The request is done. `depends_on`: the newest position that the reply rests on. `hangup`: the client's
@@ -179,8 +182,18 @@ impl Session {
         job.verdict = Some(verdict);
     }
 
-    /// Goes on with the request until it yields, needs an operation ordered, or has its reply.
+    /// Goes on with the request until it yields, waits, needs an operation ordered, or has its reply.
     pub fn run(&mut self, store: &Store, local: &mut Local, ctx: &Context<'_>, budget: &mut u32) -> Progress {
+        let progress = self.go_on(store, local, ctx, budget);
+        let own =
+            matches!(self.job.as_ref().map(|job| &job.doing), Some(Doing::Work(_) | Doing::Commit { .. }));
+        if self.txn.is_none() && !own {
+            local.queues.release(ctx.connection);
+        }
+        progress
+    }
+
+    fn go_on(&mut self, store: &Store, local: &mut Local, ctx: &Context<'_>, budget: &mut u32) -> Progress {
         let mut job = self.job.take().expect("a session is run for a request");
         assert!(!job.waits() || job.verdict.is_some(), "a session that waits for a verdict is not run");
         loop {

@@ -26,9 +26,11 @@ const READ_KEYS_MAX: usize = 10_000;
 /// Savepoints of one transaction.
 const SAVEPOINTS_MAX: usize = 1_000;
 
+mod extend;
 mod places;
 mod scan;
 
+use extend::Peeks;
 pub use scan::{Scan, Visitor, Walk};
 
 /// See the module's words.
@@ -45,6 +47,14 @@ pub struct Txn {
     mark: usize,
     /// Places to go back to: name, length of `undo`, bytes.
     savepoints: Vec<(String, usize, u64)>,
+    /// What was read and is not certified, so that the snapshot may be moved on as long as it is as it was; and how
+    /// much of it there was at the last mark.
+    peeks: Peeks,
+    peeks_at_mark: (usize, usize),
+    /// Keys that the statement under way read under lock.
+    locked: Vec<(TableId, Vec<u8>)>,
+    /// What it noted to be certified: keys, or ranges, the newest last.
+    noted: Vec<(TableId, Option<Vec<u8>>)>,
     /// Bytes of keys and rows in the overlay, about; and at the last mark.
     bytes: u64,
     bytes_at_mark: u64,
@@ -102,6 +112,10 @@ impl Txn {
             bytes_at_mark: 0,
             mark: 0,
             savepoints: Vec::new(),
+            peeks: Peeks::default(),
+            peeks_at_mark: (0, 0),
+            locked: Vec::new(),
+            noted: Vec::new(),
             depends_on: Seqno::ZERO,
         }
     }
@@ -156,11 +170,34 @@ impl Txn {
         }
         self.mark = self.undo.len();
         self.bytes_at_mark = self.bytes;
+        self.peeks_at_mark = self.peeks.len();
+        self.locked.clear();
+        self.noted.clear();
+    }
+
+    /// Keys that were written, or read under lock, since the mark.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (TableId, &[u8])> {
+        let written = self.undo[self.mark..].iter().map(|(table, key, _)| (*table, key.as_slice()));
+        written.chain(self.locked.iter().map(|(table, key)| (*table, key.as_slice())))
     }
 
     /// Takes back all writes since the mark. What was read stays read.
     pub fn undo(&mut self) {
         self.undo_to(self.mark, self.bytes_at_mark);
+        self.locked.clear();
+    }
+
+    /// Takes back all that was done since the mark, reads too: for a statement that nobody was told of.
+    pub(crate) fn forget(&mut self) {
+        self.undo();
+        self.peeks.truncate(self.peeks_at_mark);
+        while let Some((table, key)) = self.noted.pop() {
+            let part = self.tables.get_mut(&table).expect("what was read has its part");
+            match key {
+                Some(key) => drop(part.reads.remove(&key)),
+                None => drop(part.ranges.pop()),
+            }
+        }
     }
 
     /// From here on [`back_to`](Txn::back_to) this name takes writes back. Another of that name is forgotten.
@@ -256,7 +293,8 @@ impl Txn {
 
     /// All tables, by name.
     pub fn tables(&mut self, store: &Store) -> Vec<Arc<TableInfo>> {
-        // The list rests on what is not in it as well.
+        // The list rests on what is not in it as well, and nobody notes that.
+        self.peeks.give_up();
         self.rest_on(store.catalogue_changed());
         store.tables(self.at())
     }
@@ -293,8 +331,13 @@ impl Txn {
             self.rest_on(version.seqno);
             version.row().map(<[u8]>::to_vec)
         });
+        if lock {
+            self.note_locked(info.id, key);
+        }
         if lock || self.isolation == Isolation::Serializable {
             self.note_read(info, key);
+        } else {
+            self.peeks.key(info.id, key);
         }
         Ok(row)
     }
@@ -306,6 +349,9 @@ impl Txn {
             part.reads.insert(key.to_vec(), at);
             if part.reads.len() > READ_KEYS_MAX {
                 part.coarsen();
+                self.noted.clear();
+            } else {
+                self.noted.push((info.id, Some(key.to_vec())));
             }
         }
     }

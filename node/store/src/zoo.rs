@@ -45,6 +45,10 @@ bugs! {
     UniqueNotCertified,
     /// Of two additions to one row that follow each other, the second is answered and not done.
     AdditionLost,
+    /// A transaction's snapshot moves on, whatever became of what it read.
+    SnapshotMovesBlindly,
+    /// A session whose turn at a key has come is not called.
+    WaiterForgotten,
     /// Ids that were reserved or used leave no mark: what was deleted before a restart is handed out again.
     IdMarkLost,
 }

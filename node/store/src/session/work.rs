@@ -4,6 +4,7 @@ use super::{Doing, Job, Move, Progress, Session, bounded};
 use crate::action::{Env, Turn, Work};
 use crate::error::Error;
 use crate::ids::Local;
+use crate::queue;
 use crate::session::Context;
 use crate::store::Store;
 use crate::table::TableId;
@@ -32,8 +33,11 @@ pub(super) enum Stage {
     Commit,
     /// Waits for the verdict of the operation that is all it does.
     Ordered,
-    /// Lost against an operation at this position, which is not published yet.
-    Behind(Seqno),
+    /// Lost against an operation at this position, which may not be published yet. `Some`: in an open transaction,
+    /// which fails with this if its snapshot can't be moved on behind it.
+    Behind(Seqno, Option<Error>),
+    /// Stands in line for a key since this time.
+    Queued(Mono),
 }
 
 impl Session {
@@ -48,12 +52,33 @@ impl Session {
     ) -> Move {
         match working.stage {
             Stage::Running => {}
-            Stage::Behind(winner) => {
+            Stage::Behind(winner, error) => {
                 if store.applied() < winner {
+                    working.stage = Stage::Behind(winner, error);
                     job.doing = Doing::Work(working);
                     return Move::Out(Progress::Yield);
                 }
+                if let (Some(error), Some(txn)) = (error, &mut self.txn)
+                    && !txn.extend(store)
+                {
+                    self.txn = None;
+                    return Move::Fail(error);
+                }
             }
+            Stage::Queued(since) if local.queues.waits(ctx.connection) => {
+                let deadline = since + self.vars.lock_wait();
+                if ctx.now.mono < deadline {
+                    working.stage = Stage::Queued(since);
+                    job.doing = Doing::Work(working);
+                    return Move::Out(Progress::Wait(deadline));
+                }
+                local.queues.leave(ctx.connection);
+                let waited_ms = self.vars.lock_wait().as_millis() as u64;
+                let error =
+                    Error::TimedOut { what: "another transaction of this node, for a row,", waited_ms };
+                return self.failed(job, working, error, store);
+            }
+            Stage::Queued(_) => {}
             Stage::Ids(table, since) => match job.verdict.take().expect("it was waited for") {
                 Ok(Verdict::Done { first, last, .. }) => {
                     local.tidy(store);
@@ -145,6 +170,25 @@ impl Session {
             }
             Turn::Done(Err(error)) => self.failed(job, working, error, store),
             Turn::Done(Ok(())) => {
+                let txn = working.own.as_ref().or(self.txn.as_ref()).expect("work has a transaction");
+                let mut turn = queue::Turn::Now;
+                for (table, key) in txn.touched() {
+                    turn = local.queues.ask(ctx.connection, table, key);
+                    if turn != queue::Turn::Now {
+                        break;
+                    }
+                }
+                match turn {
+                    queue::Turn::Now => {}
+                    queue::Turn::Later => {
+                        job.results.truncate(working.results_before);
+                        if let (None, Some(txn)) = (&working.own, &mut self.txn) {
+                            txn.forget();
+                        }
+                        return self.again(job, working, Stage::Queued(ctx.now.mono));
+                    }
+                    queue::Turn::Never => return self.failed(job, working, Error::Deadlock, store),
+                }
                 let Some(own) = &working.own else {
                     let txn = self.txn.as_mut().expect("work has a transaction");
                     txn.statement_ended();
@@ -169,18 +213,28 @@ impl Session {
     /// it wrote, or all of its transaction if only beginning again can help.
     fn failed(&mut self, job: &mut Job, mut working: Working, error: Error, store: &Store) -> Move {
         job.results.truncate(working.results_before);
-        let lost =
-            matches!(error, Error::Conflict { .. } | Error::TooOld { .. } | Error::SchemaChanged { .. });
+        let lost = matches!(
+            error,
+            Error::Conflict { .. } | Error::TooOld { .. } | Error::SchemaChanged { .. } | Error::Deadlock
+        );
         if working.own.is_some() {
             if lost && working.tries_left > 0 {
                 working.tries_left -= 1;
                 let stage = match error {
-                    Error::Conflict { winner, .. } if winner > store.applied() => Stage::Behind(winner),
+                    Error::Conflict { winner, .. } if winner > store.applied() => Stage::Behind(winner, None),
                     _ => Stage::Running,
                 };
                 return self.again(job, working, stage);
             }
-        } else if error.retry() {
+        } else if let (Error::Conflict { winner, .. }, Some(txn)) = (&error, &mut self.txn)
+            && working.tries_left > 0
+        {
+            // A row that this statement found changed may be one that the transaction had not looked at before.
+            working.tries_left -= 1;
+            txn.forget();
+            let stage = Stage::Behind(*winner, Some(error));
+            return self.again(job, working, stage);
+        } else if error.retry() && !matches!(error, Error::TimedOut { .. }) {
             self.txn = None;
         } else if let Some(txn) = &mut self.txn {
             txn.undo();
@@ -189,10 +243,9 @@ impl Session {
         Move::Fail(error)
     }
 
-    /// Begins work that is a transaction of its own from the beginning.
+    /// Begins work from the beginning, in a fresh transaction if it is one of its own.
     fn again(&mut self, job: &mut Job, mut working: Working, stage: Stage) -> Move {
-        let isolation = working.own.as_ref().map(Txn::isolation).expect("it has its own transaction");
-        working.own = Some(Txn::new(isolation));
+        working.own = working.own.map(|own| Txn::new(own.isolation()));
         working.work.restart();
         working.stage = stage;
         job.doing = Doing::Work(working);

@@ -86,6 +86,7 @@ impl Node {
             let mut budget = self.slice;
             match session.run(&self.store, &mut self.local, &ctx, &mut budget) {
                 Progress::Yield => {}
+                Progress::Wait(_) => unreachable!("all sessions here are one client's"),
                 Progress::Order(op) => {
                     let verdict = self.apply(&op);
                     session.resume(Ok(verdict));

@@ -12,6 +12,11 @@ use crate::request::{Client, Isolation, Prepared};
 use crate::session::Context;
 use crate::value::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Seconds that a statement stands in line for a row, if the client sets no other: MySQL's default and its bound.
+const LOCK_WAIT_S: u64 = 50;
+const LOCK_WAIT_S_MAX: u64 = 1 << 30;
 
 /// The one database, if nobody gave it another name.
 const DATABASE: &str = "shop";
@@ -255,6 +260,14 @@ impl Vars {
     /// The isolation of a transaction that begins now.
     pub fn take_isolation(&mut self) -> Isolation {
         self.next_isolation.take().unwrap_or(self.isolation)
+    }
+
+    /// How long a statement stands in line for a row: `innodb_lock_wait_timeout`.
+    pub fn lock_wait(&self) -> Duration {
+        let text = self.set.get("innodb_lock_wait_timeout").map(ToString::to_string);
+        Duration::from_secs(
+            text.and_then(|text| text.parse().ok()).unwrap_or(LOCK_WAIT_S).clamp(1, LOCK_WAIT_S_MAX),
+        )
     }
 
     /// `user@host`, as `USER()` answers.

@@ -71,9 +71,13 @@ impl Node {
     }
 
     pub fn run(&mut self, session: &mut Session) -> Progress {
+        self.run_as(session, 1, Now::default())
+    }
+
+    /// The same for the session of this number.
+    pub fn run_as(&mut self, session: &mut Session, connection: u64, now: Now) -> Progress {
         let may_read = if self.may_read { Ok(()) } else { Err("it is alone".to_owned()) };
-        let ctx =
-            Context { now: Now::default(), may_read, status: &Vec::new, connection: 1, galera: self.galera };
+        let ctx = Context { now, may_read, status: &Vec::new, connection, galera: self.galera };
         loop {
             let progress = session.run(&self.store, &mut self.local, &ctx, &mut { self.slice });
             if progress != Progress::Yield {
@@ -137,7 +141,7 @@ impl Cluster {
     pub fn finish(&mut self, session: &mut Session) -> Answer {
         loop {
             match self.nodes[session.slot().at()].run(session) {
-                Progress::Yield => unreachable!("the kit goes on by itself"),
+                Progress::Yield | Progress::Wait(_) => unreachable!("the kit goes on by itself"),
                 Progress::Order(op) => {
                     let verdict = self.order(op);
                     session.resume(Ok(verdict));

@@ -6,8 +6,11 @@ mod ids;
 mod indexes;
 mod kit;
 mod oracle;
+mod queues;
 mod scan;
 mod serial;
 mod session;
 #[cfg(feature = "zoo")]
 mod zoo;
+
+pub(crate) use kit::plant;

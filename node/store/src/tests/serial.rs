@@ -130,7 +130,7 @@ impl World {
             client.session.start(client.request()).expect("nothing is under way");
         }
         match node.run(&mut client.session) {
-            Progress::Yield => unreachable!("the kit goes on by itself"),
+            Progress::Yield | Progress::Wait(_) => unreachable!("the kit goes on by itself"),
             Progress::Order(op) => {
                 self.log.push(op);
                 client.waits_for = Some(self.log.len() as u64);

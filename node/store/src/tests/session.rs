@@ -146,7 +146,7 @@ fn a_statement_of_its_own_is_tried_again_four_times_and_a_script_never() {
                     assert_eq!(depends_on, cluster.nodes[0].store.applied());
                     break reply.expect_err("it lost each time");
                 }
-                Progress::Yield => unreachable!("the kit goes on by itself"),
+                Progress::Yield | Progress::Wait(_) => unreachable!("the kit goes on by itself"),
             }
             tries += 1;
         };
@@ -491,7 +491,7 @@ fn long_work_yields() {
         match a.run(&node.store, &mut node.local, &ctx, &mut budget) {
             Progress::Yield => yields += 1,
             Progress::Reply { reply, .. } => break reply.expect("it may read"),
-            Progress::Order(_) => panic!("reads are not ordered"),
+            Progress::Order(_) | Progress::Wait(_) => panic!("reads are not ordered, and wait for nobody"),
         }
         assert_eq!(a.snapshot(), Some(Seqno(2)), "the rows stay while they are read");
     };

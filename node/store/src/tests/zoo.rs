@@ -21,6 +21,8 @@ fn must_fail(bug: Bug) -> &'static str {
         Bug::HashOrder | Bug::ClockRead => "tests::oracle::every_verdict_is_the_naive_one",
         Bug::UniqueNotCertified => "tests::indexes::apply_checks_unique_values_again",
         Bug::AdditionLost => "tests::add::additions_of_three_nodes_to_one_row_all_happen",
+        Bug::SnapshotMovesBlindly => "tests::queues::a_snapshot_moves_on_while_what_was_read_stands",
+        Bug::WaiterForgotten => "queue::tests::each_in_turn",
         Bug::IdMarkLost => "tests::ids::no_id_is_handed_out_twice_nor_outside_its_class",
     }
 }

@@ -128,7 +128,7 @@ impl Txn {
                     break;
                 }
                 Seen::Row(key, row) => {
-                    if certified && !mine {
+                    if !mine {
                         read.push(key.to_vec());
                     }
                     if each(key, row).is_break() {
@@ -139,20 +139,22 @@ impl Txn {
             }
         }
         self.rest_on(newest);
-        read.iter().for_each(|key| self.note_read(&info, key));
+        for key in &read {
+            match certified {
+                true => self.note_read(&info, key),
+                false => self.peeks.key(info.id, key),
+            }
+            if scan.lock {
+                self.note_locked(info.id, key);
+            }
+        }
         if last.is_some() {
             scan.last = last;
         }
         if let Some(lost) = lost {
             return Err(lost);
         }
-        if ended != Walk::Yield && certified {
-            let to = match ended {
-                Walk::Stopped => scan.last.as_ref().map(|last| key::after(last)),
-                _ => scan.to.clone(),
-            };
-            self.note_range(&info, Some(n), scan.from.clone(), to);
-        }
+        self.walked(scan, Some(n), ended);
         Ok(ended)
     }
 

@@ -93,6 +93,7 @@ impl Txn {
         let mut ended = Walk::End;
         let mut lost = None;
         let mut newest = Seqno::ZERO;
+        let mut locked: Vec<Vec<u8>> = Vec::new();
         if !empty {
             let mut rows = store.tables.get(&scan.info.id).map(|t| t.rows.range::<[u8], _>((lo, hi)));
             let mut own = self.tables.get(&scan.info.id).map(|p| p.writes.range::<[u8], _>((lo, hi)));
@@ -137,6 +138,9 @@ impl Txn {
                     }
                     (None, None) => unreachable!("one of the two was there"),
                 };
+                if scan.lock && write.is_none() && row.is_some() {
+                    locked.push(key.to_vec());
+                }
                 if let Some(row) = row
                     && each(key, row).is_break()
                 {
@@ -153,17 +157,28 @@ impl Txn {
         if let Some(lost) = lost {
             return Err(lost);
         }
-        if ended != Walk::Yield && (scan.lock || self.isolation == Isolation::Serializable) {
-            let to = match ended {
-                Walk::Stopped => scan.last.as_ref().map(|last| key::after(last)),
-                _ => scan.to.clone(),
-            };
-            self.note_range(&Arc::clone(&scan.info), None, scan.from.clone(), to);
+        if scan.lock {
+            locked.iter().for_each(|key| self.note_locked(scan.info.id, key));
         }
+        self.walked(scan, None, ended);
         Ok(ended)
     }
 
-    pub(super) fn note_range(
+    /// Notes the part of a range that was walked over, once it was.
+    pub(super) fn walked(&mut self, scan: &Scan, index: Option<usize>, ended: Walk) {
+        let to = match ended {
+            Walk::Yield => return,
+            Walk::Stopped => scan.last.as_ref().map(|last| key::after(last)),
+            Walk::End => scan.to.clone(),
+        };
+        if scan.lock || self.isolation == Isolation::Serializable {
+            self.note_range(&scan.info, index, scan.from.clone(), to);
+        } else {
+            self.peeks.range(scan.info.id, index, scan.from.clone(), to);
+        }
+    }
+
+    fn note_range(
         &mut self,
         info: &Arc<TableInfo>,
         index: Option<usize>,
@@ -177,6 +192,9 @@ impl Txn {
             part.ranges.push(range);
             if part.ranges.len() > READ_RANGES_MAX {
                 part.coarsen();
+                self.noted.clear();
+            } else {
+                self.noted.push((info.id, None));
             }
         }
     }
