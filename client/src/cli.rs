@@ -7,7 +7,7 @@ use crate::say::{Color, Progress, Say};
 use crate::slot::Slot;
 use crate::verb;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -268,6 +268,74 @@ pub enum BenchVerb {
         #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
         clients: u32,
     },
+    /// sysbench on this cluster and, where it is installed, on MariaDB Galera in the same run
+    Sql(SqlBenchArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SqlBenchArgs {
+    /// Some workloads over three ports, 3 s a run
+    #[arg(long)]
+    pub quick: bool,
+    /// Workloads, as in oltp_write_only,hot_row [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub workloads: Vec<String>,
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "8,32",
+        value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Vec<u32>,
+    /// How many nodes' ports the clients are spread over [default: both]
+    #[arg(long, value_enum)]
+    pub over: Option<Over>,
+    /// How long a run takes [default: 10s; 3s with --quick]
+    #[arg(long = "for", value_name = "SPAN", value_parser = faults::span)]
+    pub span: Option<Duration>,
+    /// How often A B B A is done
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub rounds: u32,
+    /// sysbench's option of this name: ids by the servers, or by the client
+    #[arg(long = "auto_inc", alias = "auto-inc", value_name = "on|off", value_parser = on_off, default_value = "on",
+        action = clap::ArgAction::Set)]
+    pub auto_inc: bool,
+    #[arg(long, value_enum, default_value = "auto")]
+    pub peer: PeerKind,
+    /// The first port of the peer's block of 100
+    #[arg(long, value_name = "PORT", default_value_t = 24300,
+        value_parser = clap::value_parser!(u16).range(1024..=65400))]
+    pub peer_base: u16,
+    /// Leave the peer running for the next bench
+    #[arg(long)]
+    pub keep_peer: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Over {
+    One,
+    Three,
+}
+
+impl Over {
+    pub fn ports(self) -> usize {
+        match self {
+            Over::One => 1,
+            Over::Three => 3,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PeerKind {
+    /// Galera, if it is installed
+    Auto,
+    Galera,
+    None,
+}
+
+fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("'{other}' is neither on nor off")),
+    }
 }
 
 /// What every verb is given.
@@ -469,6 +537,7 @@ mod tests {
             "plait bootstrap --node n2 --i-accept-data-loss",
             "plait load bank --for 10s --clients 4 --rate 100",
             "plait bench failover --rounds 3",
+            "plait bench sql --quick --workloads oltp_insert,hot_row --threads 8,32 --auto_inc=off",
             "plait chaos run --seed 7 --json",
             "plait sql n2 -e SELECT",
         ] {

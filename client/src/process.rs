@@ -80,10 +80,19 @@ impl Process {
 
     /// CPU time it has used, user and system together; `None` when it is gone.
     pub fn cpu(&self) -> Option<Duration> {
+        self.ticks(11)
+    }
+
+    /// CPU time that its children used which have ended and were waited for.
+    pub fn cpu_of_children(&self) -> Option<Duration> {
+        self.ticks(13)
+    }
+
+    /// The sum of two neighbouring fields of its statistics, counted after its name.
+    fn ticks(&self, at: usize) -> Option<Duration> {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
         let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
-        let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+        Some(ticks(fields.get(at)?.parse::<u64>().ok()? + fields.get(at + 1)?.parse::<u64>().ok()?))
     }
 
     /// Proportional set size: memory with shared pages divided among those who share them.
@@ -92,6 +101,19 @@ impl Process {
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
     }
+}
+
+fn ticks(n: u64) -> Duration {
+    Duration::from_millis(n * 1000 / rustix::param::clock_ticks_per_second())
+}
+
+/// CPU time that the whole machine has used since it started, the kernel's own work included.
+pub fn machine_busy() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<u64> =
+        text.lines().next()?.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    Some(ticks([0, 1, 2, 5, 6, 7].iter().filter_map(|at| fields.get(*at)).sum()))
 }
 
 /// Who a process is, for a message: its command name.

@@ -1,6 +1,10 @@
 //! `plait bench`: figures, each with whether the machine was quiet enough to believe it.
 
+mod cost;
 mod failover;
+mod peer;
+mod sql;
+mod sysbench;
 mod txn;
 
 use crate::cli::{BenchVerb, Ctx};
@@ -20,6 +24,7 @@ pub async fn run(ctx: &Ctx, verb: &BenchVerb) -> Res<ExitCode> {
     match verb {
         BenchVerb::Failover { rounds } => failover::run(ctx, *rounds).await,
         BenchVerb::Txn { span, clients } => txn::run(ctx, *span, *clients).await,
+        BenchVerb::Sql(args) => sql::run(ctx, args).await,
     }
 }
 

@@ -1,20 +1,17 @@
 //! `plait bench txn`: one-row transactions from many clients, and what each of them costs.
 
-use super::{TABLE, clients, make_table, median};
+use super::cost::{counts, sync_p50};
+use super::{TABLE, clients, make_table};
 use crate::calibrate::{self, Calibrator};
 use crate::cli::Ctx;
 use crate::cluster::Cluster;
 use crate::fail::{Fail, Res};
-use crate::http;
-use crate::ports::{Block, local};
 use crate::process::Process;
 use crate::say;
 use crate::script::Script;
-use crate::slot::Slot;
 use crate::supervise::talk;
 use hdrhistogram::Histogram;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,49 +20,6 @@ use std::time::{Duration, Instant};
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Rows of one client: no two clients write the same, so nothing conflicts.
 const ROWS: i64 = 1000;
-const ASK_MAX: Duration = Duration::from_secs(2);
-
-/// What the three nodes have counted so far.
-#[derive(Debug, Default, Clone, Copy)]
-struct Counts {
-    /// Frames handed to connections between nodes.
-    frames: f64,
-    /// Syncs of the log.
-    syncs: f64,
-    /// Inputs of the machines, and wakes in which they were taken.
-    inputs: f64,
-    wakes: f64,
-}
-
-async fn counts(block: Block) -> Res<Counts> {
-    let mut counts = Counts::default();
-    for slot in Slot::ALL {
-        let answer = http::get(local(block.admin(slot)), "/metrics", ASK_MAX).await;
-        let answer = answer
-            .map_err(|why| Fail::state(format!("{slot} shows no metrics"), why).next("plait status"))?;
-        let all = metrics(&answer.body);
-        let get = |name: &str| all.get(name).copied().unwrap_or(0.0);
-        counts.frames += get("plait_peer_frames_total");
-        counts.syncs += get("plait_disk_syncs_total");
-        counts.inputs += get("plait_inputs_total");
-        counts.wakes += get("plait_step_seconds_count");
-    }
-    Ok(counts)
-}
-
-/// Values by name, labels added up.
-fn metrics(text: &str) -> BTreeMap<String, f64> {
-    let mut all = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        if let Some((name, value)) = line.rsplit_once(' ')
-            && let Ok(value) = value.parse::<f64>()
-        {
-            let name = name.split('{').next().unwrap_or(name).to_owned();
-            *all.entry(name).or_insert(0.0) += value;
-        }
-    }
-    all
-}
 
 pub async fn run(ctx: &Ctx, span: Duration, clients_n: u32) -> Res<ExitCode> {
     let cluster = Cluster::load(&ctx.place)?;
@@ -191,31 +145,4 @@ pub async fn run(ctx: &Ctx, span: Duration, clients_n: u32) -> Res<ExitCode> {
         text
     });
     Ok(ExitCode::SUCCESS)
-}
-
-/// What one small write with its sync costs on the cluster's disk.
-fn sync_p50(ctx: &Ctx) -> Option<Duration> {
-    use std::io::Write;
-    let path = ctx.place.run().join("sync");
-    let mut file = std::fs::File::create(&path).ok()?;
-    let mut times = Vec::new();
-    for _ in 0..200 {
-        let began = Instant::now();
-        file.write_all(&[0x5a; 2048]).and_then(|()| file.sync_data()).ok()?;
-        times.push(began.elapsed());
-    }
-    let _ = std::fs::remove_file(path);
-    Some(median(&mut times))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_added_over_their_labels() {
-        let text = "# HELP x\nplait_frames_total{lane=\"fast\"} 3\nplait_frames_total{lane=\"bulk\"} 4\nplait_up 1\n";
-        let all = metrics(text);
-        assert_eq!((all["plait_frames_total"], all["plait_up"]), (7.0, 1.0));
-    }
 }

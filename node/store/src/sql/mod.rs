@@ -64,7 +64,7 @@ use crate::value::Value;
 use compile::{names, unsupported};
 use datum::Datum;
 use prepared::{by_name, execute, prepare};
-use session::{locks, modes_of, savepoint, set};
+use session::{locks, modes_of, plain, savepoint, set};
 use show::{About, Answer, Show, Wanted};
 use sqlparser::ast::{self, Statement as Tree};
 use statement::Query;
@@ -134,6 +134,12 @@ impl Script {
             let form = vars.forms.get(number)?.clone();
             let params = params.into_iter().map(Datum::of_param).collect();
             return execute(&form, params, "mysqld_stmt_execute", vars, ctx).map(Some);
+        }
+        if matches!((&self.what, &self.pieces), (Asked::Run, None))
+            && let Some(action) = plain(&self.sql, vars)
+        {
+            self.pieces = Some(VecDeque::new());
+            return Ok(Some(vec![action]));
         }
         let pieces = match &mut self.pieces {
             Some(pieces) => pieces,

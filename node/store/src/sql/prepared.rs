@@ -8,6 +8,7 @@
 use super::statement::{Query, Statement};
 use super::text::{self, Piece};
 use super::vars::Vars;
+use super::session::plain;
 use super::{datum::Datum, done, statement, tree};
 use crate::error::Error;
 use crate::request::{ColumnHead, Prepared};
@@ -175,6 +176,9 @@ pub(super) fn execute(
             Ok(vec![Action::Work(Work::Sql(Box::new(Statement::of(tree.clone()))))])
         }
         What::Text(text) => {
+            if let Some(action) = plain(text, vars) {
+                return Ok(vec![action]);
+            }
             let piece = text::pieces(text)?.pop().expect("it was one statement when it was prepared");
             statement(piece, text, vars, ctx)
         }
