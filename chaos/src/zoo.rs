@@ -107,7 +107,7 @@ impl Bug {
             },
             Bug::Store(bug) => match bug {
                 S::LastSeenAtCommit | S::SameOriginSkipped | S::CertWindowOffByOne => &["count", "total"],
-                S::ReadKeysDropped | S::RangesDropped => &["skew"],
+                S::ReadKeysDropped | S::RangesDropped => &["skew", "orders"],
                 S::TombstonesForgotten => &["checkpoint", "linear"],
                 S::HashOrder | S::ClockRead => &["chain", "twin"],
                 S::IdMarkLost => &["ids"],
@@ -115,6 +115,7 @@ impl Bug {
                 S::AdditionLost => &["count"],
                 S::SnapshotMovesBlindly => &["count", "total", "linear", "skew"],
                 S::WaiterForgotten => &["stall"],
+                S::ParentNotCertified => &["orders"],
             },
         }
     }

@@ -10,3 +10,4 @@ mod simulator;
 mod sql;
 mod tidy;
 mod tools;
+mod wire;

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod need;
+pub mod raw;
 pub mod sql;
 pub mod tree;
 pub mod wait;

@@ -41,6 +41,7 @@ pub fn table() -> TableDef {
         kind: ColumnType::Int { bits: 64 },
         nullable: false,
         default: None,
+        members: None,
     };
     TableDef {
         name: TABLE.to_owned(),
@@ -49,7 +50,9 @@ pub fn table() -> TableDef {
         auto_increment: None,
         indexes: Vec::new(),
         stamps: Vec::new(),
+        foreign: Vec::new(),
         if_not_exists: true,
+        unchecked: false,
     }
 }
 

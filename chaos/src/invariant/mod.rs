@@ -15,6 +15,7 @@ pub mod lease;
 pub mod ledger;
 pub mod linear;
 pub mod live;
+pub mod orders;
 pub mod seats;
 pub mod skew;
 pub mod stall;

@@ -164,6 +164,10 @@ fn sums_ids_and_pairs() {
     assert!(skew::duty(n2, 1, &[1, 0]).is_ok() && skew::duty(n2, 1, &[0, 0]).is_err());
     assert!(skew::duty(n2, 1, &[1]).is_err());
     assert!(
+        orders::no_orphan(n2, "order", &[1, 2], &[(7, 1), (8, 1)]).is_ok()
+            && orders::no_orphan(n2, "order", &[1, 2], &[(7, 1), (8, 3)]).is_err()
+    );
+    assert!(
         seats::one_each(n2, &[(1, 7), (2, 8)]).is_ok() && seats::one_each(n2, &[(1, 7), (2, 7)]).is_err()
     );
     assert!(whole::sheet(n2, 2, &[7, 7]).is_ok());

@@ -10,6 +10,7 @@ pub mod bank;
 pub mod bulk;
 pub mod counter;
 pub mod ids;
+pub mod orders;
 pub mod register;
 pub mod seats;
 pub mod skew;
@@ -19,7 +20,8 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 8] = ["bank", "bulk", "counter", "ids", "register", "seats", "skew", "audit"];
+pub const NAMES: [&str; 9] =
+    ["bank", "bulk", "counter", "ids", "orders", "register", "seats", "skew", "audit"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +180,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
         "bulk" => drive(plan, bulk::Bulk::new(plan.clone())),
         "counter" => drive(plan, counter::Counter::new(plan.clone())),
         "ids" => drive(plan, ids::IdsLoad::new(plan.clone())),
+        "orders" => drive(plan, orders::Orders::new(plan.clone())),
         "register" => drive(plan, register::Register::new(plan.clone())),
         "seats" => drive(plan, seats::Seats::new(plan.clone())),
         "skew" => drive(plan, skew::Skew::new(plan.clone())),
@@ -194,6 +197,7 @@ fn int_table(name: &str, columns: &[&str], primary: usize) -> TableDef {
         kind: ColumnType::Int { bits: 64 },
         nullable: false,
         default: None,
+        members: None,
     };
     TableDef {
         name: name.to_owned(),
@@ -202,7 +206,9 @@ fn int_table(name: &str, columns: &[&str], primary: usize) -> TableDef {
         auto_increment: None,
         indexes: Vec::new(),
         stamps: Vec::new(),
+        foreign: Vec::new(),
         if_not_exists: true,
+        unchecked: false,
     }
 }
 

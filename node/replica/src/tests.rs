@@ -234,6 +234,7 @@ impl Table {
             kind: ColumnType::Int { bits: 64 },
             nullable: false,
             default: None,
+            members: None,
         };
         let def = TableDef {
             name: "t".to_owned(),
@@ -242,7 +243,9 @@ impl Table {
             auto_increment: Some(0),
             indexes: Vec::new(),
             stamps: Vec::new(),
+            foreign: Vec::new(),
             if_not_exists: false,
+            unchecked: false,
         };
         self.ask(2, 1, plait_store::Request::CreateTable(def)).expect("the table is new");
     }

@@ -44,12 +44,14 @@ fn main() {
         kind: ColumnType::Int { bits: 64 },
         nullable: false,
         default: None,
+        members: None,
     };
     let text = Column {
         name: "pad".into(),
         kind: ColumnType::Text { chars_max: 120 },
         nullable: false,
         default: None,
+        members: None,
     };
     let table = TableDef {
         name: "t".into(),
@@ -58,7 +60,9 @@ fn main() {
         auto_increment: None,
         indexes: Vec::new(),
         stamps: Vec::new(),
+        foreign: Vec::new(),
         if_not_exists: false,
+        unchecked: false,
     };
     let mut log: Vec<Bytes> = Vec::new();
     let mut ask = |request: Request| {

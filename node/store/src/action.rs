@@ -46,13 +46,19 @@ pub(crate) enum Savepoint {
 pub(crate) struct Drops {
     pub(crate) names: VecDeque<String>,
     pub(crate) if_exists: bool,
+    /// All of them.
+    pub(crate) along: Vec<String>,
     /// Those that were not there.
     pub(crate) missing: Vec<String>,
+    /// Whoever refers to them.
+    pub(crate) unchecked: bool,
 }
 
 impl Drops {
-    pub fn new(names: impl IntoIterator<Item = String>, if_exists: bool) -> Drops {
-        Drops { names: names.into_iter().collect(), if_exists, missing: Vec::new() }
+    pub fn new(names: impl IntoIterator<Item = String>, if_exists: bool, unchecked: bool) -> Drops {
+        let names: VecDeque<String> = names.into_iter().collect();
+        let along = Vec::from(names.clone());
+        Drops { names, if_exists, along, missing: Vec::new(), unchecked }
     }
 }
 
@@ -93,7 +99,13 @@ impl Env<'_> {
     /// Begins a statement: takes a snapshot where the isolation level asks for one. Before any read.
     pub fn statement(&mut self) -> Result<(), Error> {
         self.txn.as_galera(self.ctx.galera);
+        self.txn.foreign_checks = self.vars.foreign_checks();
         self.txn.statement(self.store, &self.ctx.may_read)
+    }
+
+    /// Does what follows from the last change of a row; whether it is done. Before the next change.
+    pub fn cascade(&mut self) -> Result<bool, Error> {
+        self.txn.cascade(self.store, self.budget)
     }
 
     /// An id for a new row; `None`: come back with `Turn::Ids` of this table.

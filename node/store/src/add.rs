@@ -27,6 +27,7 @@ pub(crate) fn may_add(info: &TableInfo, column: usize) -> bool {
     ) && !def.primary.contains(&column)
         && def.auto_increment != Some(column)
         && !unique().any(|part| part.column == column)
+        && !def.foreign.iter().any(|key| key.columns.contains(&column))
 }
 
 impl Store {

@@ -8,10 +8,11 @@
 
 use crate::apply::{PRIMARY, class_of, duplicate, used_id};
 use crate::error::Error;
+use crate::foreign::{Renamed, no_parent};
 use crate::index::{self, Index};
 use crate::key::{self, Key};
 use crate::op::{Alter, Source};
-use crate::request::{ColumnType, IndexDef, TableDef};
+use crate::request::{Column, ColumnType, ForeignKey, IndexDef, TableDef};
 use crate::store::{Store, row_key, row_value, table_key};
 use crate::table::{Body, Entry, Marks, Table, TableHead, TableId, TableInfo, Version};
 use crate::value::Value;
@@ -27,6 +28,10 @@ pub(crate) struct Altering {
     /// The key of the last row that was looked at.
     from: Option<Key>,
     way: Way,
+    /// Foreign keys that are new: the parents of all rows are looked for.
+    foreign: Vec<ForeignKey>,
+    /// The definitions of other tables that follow.
+    followers: Vec<(TableId, TableDef)>,
 }
 
 enum Way {
@@ -64,9 +69,11 @@ impl Store {
             },
         };
         let table = &self.tables[&alter.table];
-        let Altering { def, from, way } = &mut *altering;
+        let Altering { def, from, way, foreign, .. } = &mut *altering;
         let none = match way {
-            Way::InPlace(built) => built.iter().all(|built| matches!(built, Built::Kept(_))),
+            Way::InPlace(built) => {
+                foreign.is_empty() && built.iter().all(|built| matches!(built, Built::Kept(_)))
+            }
             Way::Copy(_) => alter.cells.is_none(),
         };
         let lo = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -82,15 +89,18 @@ impl Store {
             }
             *budget -= 1;
             last = Some(key);
-            let done = match way {
-                Way::InPlace(built) => enter(table.info(), def, built, key, entry),
-                Way::Copy(copy) => match entry.newest.row() {
-                    None => Ok(()),
-                    Some(row) => {
-                        let cells = alter.cells.as_deref().unwrap_or_default();
-                        copied(table.info(), copy, cells, key, row, seqno)
-                    }
-                },
+            let done = match (&mut *way, entry.newest.row()) {
+                (Way::InPlace(built), row) => {
+                    let row = row.filter(|_| !foreign.is_empty()).map(row::kept);
+                    let parents = row.map_or(Ok(()), |row| self.have_parents(seqno, def, foreign, &row));
+                    parents.and_then(|()| enter(table.info(), def, built, key, entry))
+                }
+                (Way::Copy(_), None) => Ok(()),
+                (Way::Copy(copy), Some(row)) => {
+                    let cells = alter.cells.as_deref().unwrap_or_default();
+                    copied(table.info(), copy, cells, key, row, seqno)
+                        .and_then(|row| self.have_parents(seqno, def, foreign, &row))
+                }
             };
             if let Err(error) = done {
                 return Some(Err(error));
@@ -105,8 +115,8 @@ impl Store {
         let Some(table) = table.filter(|table| table.info().schema_version == alter.schema_version) else {
             return Err(Error::SchemaChanged { table: format!("#{}", alter.table.0) });
         };
-        let def = catalogue::normal(&alter.def).map_err(|error| Error::Misuse { why: error.to_string() })?;
-        let old = &table.info().def;
+        let mut def = admitted(&alter.def)?;
+        let (old, unchecked) = (&table.info().def, alter.def.unchecked);
         if def.name != old.name && self.table(&def.name, seqno).is_some() {
             return Err(Error::TableExists { table: def.name });
         }
@@ -115,6 +125,18 @@ impl Store {
         if cells.is_some_and(|cells| cells.len() != def.columns.len() || cells.iter().any(strange)) {
             return Err(Error::Misuse { why: "an alteration names a source for each column".into() });
         }
+        let renamed = Renamed { old, new: &def, cells };
+        let (own, followers) = (renamed.own()?, self.followers(alter.table, &renamed, unchecked)?);
+        def.foreign = own;
+        self.admit_foreign(seqno, Some(table.info()), &def, unchecked)?;
+        if def.name != old.name {
+            self.admit_parent(&def, unchecked)?;
+        }
+        if cells.is_none() {
+            self.admit_truncate(table.info(), unchecked)?;
+        }
+        let new = |key: &&ForeignKey| !unchecked && !old.foreign.iter().any(|old| old.name == key.name);
+        let foreign = def.foreign.iter().filter(new).cloned().collect();
         let way = if cells.is_some_and(|cells| rows_stay(old, &def, cells)) {
             let same = |a: &IndexDef, b: &IndexDef| a.parts == b.parts && a.unique == b.unique;
             let built = |index: &IndexDef| match old.indexes.iter().position(|kept| same(kept, index)) {
@@ -128,11 +150,33 @@ impl Store {
             let marks = if cells.is_some() { table.marks() } else { Marks::default() };
             Way::Copy(Box::new(Table::new(info, (seqno, marks))))
         };
-        Ok(Altering { def, from: None, way })
+        Ok(Altering { def, from: None, way, foreign, followers })
+    }
+
+    fn have_parents(
+        &self,
+        seqno: Seqno,
+        def: &TableDef,
+        foreign: &[ForeignKey],
+        row: &[Value],
+    ) -> Result<(), Error> {
+        match foreign.iter().find(|key| !self.has_parent(seqno, key, row)) {
+            None => Ok(()),
+            Some(key) => {
+                let error = no_parent(def, key);
+                Err(Error::Cells { code: error.code().0, why: error.to_string() })
+            }
+        }
     }
 
     fn end_alter(&mut self, seqno: Seqno, id: TableId, altering: Altering) {
-        let Altering { def, way, .. } = altering;
+        let Altering { def, way, followers, .. } = altering;
+        if def.foreign != self.tables[&id].info().def.foreign {
+            self.tell_parents(seqno, &def);
+        }
+        for (child, def) in followers {
+            self.redefine(seqno, child, def);
+        }
         match way {
             Way::InPlace(built) => {
                 let table = self.tables.get_mut(&id).expect("the alteration began with it");
@@ -174,7 +218,16 @@ impl Store {
             }
         }
         self.catalogue_changed = seqno;
+        self.refer();
     }
+}
+
+/// A definition as it is kept. A misfit of its foreign keys has a code of its own.
+pub(crate) fn admitted(def: &TableDef) -> Result<TableDef, Error> {
+    catalogue::normal(def).map_err(|error| match error {
+        Error::Cells { .. } => error,
+        error => Error::Misuse { why: error.to_string() },
+    })
 }
 
 /// Whether every row of the old definition is, as it stands, a row of the new one.
@@ -184,13 +237,19 @@ fn rows_stay(old: &TableDef, new: &TableDef, cells: &[Source]) -> bool {
         (ColumnType::Bytes { bytes_max: a }, ColumnType::Bytes { bytes_max: b }) => a <= b,
         (a, b) => a == b,
     };
+    // A text that was allowed stays so.
+    let more = |a: &Column, b: &Column| match (&a.members, &b.members) {
+        (_, None) => true,
+        (Some(a), Some(b)) => a.set == b.set && b.names.starts_with(&a.names),
+        (None, Some(_)) => false,
+    };
     let in_turn = |(at, cell): (usize, &Source)| *cell == Source::Column(at);
     cells.iter().enumerate().all(in_turn)
         && old.columns.len() == new.columns.len()
         && old.primary == new.primary
         && old.auto_increment == new.auto_increment
         && (old.columns.iter().zip(&new.columns))
-            .all(|(a, b)| wider(a.kind, b.kind) && (b.nullable || !a.nullable))
+            .all(|(a, b)| wider(a.kind, b.kind) && (b.nullable || !a.nullable) && more(a, b))
 }
 
 /// Enters all versions of a row in the keys that are made.
@@ -226,7 +285,7 @@ fn fits(place: &[u8], key: &[u8]) -> Result<(), Error> {
     Err(Error::Cells { code: 1071, why })
 }
 
-/// Writes a row of the old table into the new one.
+/// Writes a row of the old table into the new one; what it is there.
 fn copied(
     old: &TableInfo,
     copy: &mut Table,
@@ -234,7 +293,7 @@ fn copied(
     key: &[u8],
     row: &[u8],
     seqno: Seqno,
-) -> Result<(), Error> {
+) -> Result<Vec<Value>, Error> {
     let info = std::sync::Arc::clone(copy.info());
     let values = row::kept(row);
     let misfit = |error: Error| match error {
@@ -276,5 +335,5 @@ fn copied(
     copy.live += 1;
     index::enter(&mut copy.indexes, &info.def, &key, None, &version);
     copy.rows.insert(Key::from(key.as_slice()), Entry::new(version));
-    Ok(())
+    Ok(new)
 }

@@ -13,10 +13,10 @@
 //! sound node refuses it alike, the astray one's hash chain parts from theirs, and it has to leave. A panic here
 //! would end the sound ones.
 
-use crate::alter::Altering;
+use crate::alter::{Altering, admitted};
 use crate::error::Error;
 use crate::key::{self, Key};
-use crate::op::{Op, RowChange, RowOp, WriteSet};
+use crate::op::{self, Op, RowChange, RowOp, WriteSet};
 use crate::request::TableDef;
 use crate::store::{Store, TOMBSTONE_BYTES, row_key, row_value, table_key};
 use crate::table::{Body, Entry, Marks, Table, TableHead, TableId, TableInfo, Version};
@@ -112,8 +112,8 @@ impl Store {
                     let verdict = self.create(seqno, def);
                     work.rule(verdict);
                 }
-                Op::Drop { name, if_exists } => {
-                    let verdict = self.drop_table(seqno, name, *if_exists);
+                Op::Drop(drop) => {
+                    let verdict = self.drop_table(seqno, drop);
                     work.rule(verdict);
                 }
                 Op::Alter(_) => {
@@ -326,7 +326,11 @@ impl Store {
                 Err(Error::TableExists { table: def.name.clone() })
             };
         }
-        let def = catalogue::normal(def).map_err(|error| Error::Misuse { why: error.to_string() })?;
+        let unchecked = def.unchecked;
+        let def = admitted(def)?;
+        self.admit_foreign(seqno, None, &def, unchecked)?;
+        self.admit_parent(&def, unchecked)?;
+        self.tell_parents(seqno, &def);
         let id = TableId(self.next_table);
         self.next_table += 1;
         let mut table = Table::new(TableInfo::new(id, 1, seqno, def), (seqno, Marks::default()));
@@ -334,18 +338,21 @@ impl Store {
         Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &value);
         self.add_table(table);
         self.catalogue_changed = seqno;
+        self.refer();
         Ok(Verdict::done(seqno))
     }
 
-    fn drop_table(&mut self, seqno: Seqno, name: &str, if_exists: bool) -> Result<Verdict, Error> {
-        let Some(id) = self.table(name, seqno).map(|info| info.id) else {
-            return if if_exists {
+    fn drop_table(&mut self, seqno: Seqno, drop: &op::Drop) -> Result<Verdict, Error> {
+        let Some(info) = self.table(&drop.name, seqno).map(Arc::clone) else {
+            return if drop.if_exists {
                 Ok(Verdict::done(seqno))
             } else {
-                Err(Error::NoTable { table: name.to_owned() })
+                Err(Error::NoTable { table: drop.name.clone() })
             };
         };
-        self.take_out(seqno, id);
+        self.admit_drop(&info, &drop.along, drop.unchecked)?;
+        self.take_out(seqno, info.id);
+        self.refer();
         Ok(Verdict::done(seqno))
     }
 

@@ -1,8 +1,9 @@
 //! Table definitions: what is accepted, and their form in a checkpoint.
 
 use crate::error::Error;
+use crate::foreign;
 use crate::op::{COLUMNS_MAX, read_table_def, table_def};
-use crate::request::{ColumnType, TableDef};
+use crate::request::{Column, ColumnType, Members, TableDef};
 use crate::row;
 use crate::sql::SCALE_MAX;
 use crate::table::{Marks, Table, TableHead, TableId, TableInfo};
@@ -10,7 +11,7 @@ use plait_base::Seqno;
 use plait_base::codec::{self, Reader, Writer};
 
 /// Longest name of a table or column, in characters; MySQL's bound.
-const NAME_CHARS_MAX: usize = 64;
+pub(crate) const NAME_CHARS_MAX: usize = 64;
 
 fn refuse(code: u16, state: &'static str, message: String) -> Error {
     Error::Sql { code, state, message }
@@ -19,7 +20,7 @@ fn refuse(code: u16, state: &'static str, message: String) -> Error {
 /// A definition as it is kept: checked, the key's columns not nullable, whatever the client wished for when the
 /// table exists left out.
 pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
-    let mut def = TableDef { if_not_exists: false, ..def.clone() };
+    let mut def = TableDef { if_not_exists: false, unchecked: false, ..def.clone() };
     if def.columns.is_empty() {
         return Err(refuse(1113, "42000", "a table must have at least 1 column".into()));
     }
@@ -38,6 +39,9 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
     for (at, column) in def.columns.iter().enumerate() {
         if def.columns[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&column.name)) {
             return Err(refuse(1060, "42S21", format!("duplicate column name '{}'", column.name)));
+        }
+        if let Some(members) = &column.members {
+            texts(column, members)?;
         }
         match column.kind {
             ColumnType::Int { bits: 8 | 16 | 24 | 32 | 64 }
@@ -108,7 +112,32 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
         return Err(Error::Misuse { why: "a stamp belongs to a column".into() });
     }
     indexes(&mut def)?;
+    foreign::own(&def)?;
     Ok(def)
+}
+
+/// Most texts of an ENUM, and of a SET. MySQL's bounds are the same.
+const ENUM_MAX: usize = 65_535;
+const SET_MAX: usize = 64;
+
+fn texts(column: &Column, members: &Members) -> Result<(), Error> {
+    let (name, max) = (&column.name, if members.set { SET_MAX } else { ENUM_MAX });
+    if members.names.is_empty() || members.names.len() > max {
+        let message = format!("Too many strings for column {name} and SET");
+        return Err(refuse(1097, "HY000", message));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for text in &members.names {
+        if !seen.insert(text) {
+            let what = if members.set { "SET" } else { "ENUM" };
+            let message = format!("Column '{name}' has duplicated value '{text}' in {what}");
+            return Err(refuse(1291, "HY000", message));
+        }
+        if members.set && text.contains(',') {
+            return Err(refuse(1367, "22007", format!("Illegal set '{text}' value found during parsing")));
+        }
+    }
+    Ok(())
 }
 
 /// Most secondary keys of a table, and columns of a key. InnoDB's bounds are the same.

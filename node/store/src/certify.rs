@@ -59,7 +59,18 @@ impl Store {
 
     pub(crate) fn certify_read(&self, set: &WriteSet, read: &ReadKey, origin: Slot) -> Result<(), Error> {
         let table = &self.tables[&set.tables[read.table].0];
-        self.certify_entry(table, table.rows.get(read.key.as_ref()), &read.key, read.read_at, origin)
+        let entry = table.rows.get(read.key.as_ref());
+        let there = entry.is_some_and(|entry| entry.newest.row().is_some());
+        if read.held && there {
+            return Ok(());
+        }
+        self.certify_entry(table, entry, &read.key, read.read_at, origin)?;
+        if read.held && defended() {
+            let (name, key, at) = (table.info().name(), key::show(&read.key), read.read_at);
+            let why = format!("row {key} of {name} is not there, although nobody wrote it after seqno {at}");
+            return Err(Error::Internal { why });
+        }
+        Ok(())
     }
 
     /// A key is in conflict exactly if its newest version, a tombstone too, is later than the read.

@@ -31,6 +31,12 @@ pub enum Error {
 
     #[error("Duplicate entry '{key}' for key '{table}.{index}'")]
     DuplicateKey { table: String, index: String, key: String },
+    /// A foreign key's row that would have no parent.
+    #[error("Cannot add or update a child row: a foreign key constraint fails (`{table}`, {constraint})")]
+    NoParent { table: String, constraint: String },
+    /// A foreign key's parent that would leave rows behind.
+    #[error("Cannot delete or update a parent row: a foreign key constraint fails (`{table}`, {constraint})")]
+    HasChildren { table: String, constraint: String },
     #[error("table '{table}' doesn't exist")]
     NoTable { table: String },
     #[error("table '{table}' already exists")]
@@ -65,7 +71,7 @@ pub enum Error {
     /// An error with a MySQL code of its own that nothing here treats specially.
     #[error("{message}")]
     Sql { code: u16, state: &'static str, message: String },
-    /// A row that is there does not fit a table as it would be after an ALTER; the code is the misfit's own.
+    /// What is there, a row or another table, does not fit a definition; the code is the misfit's own.
     #[error("{why}")]
     Cells { code: u16, why: String },
     /// A defect of Plait met while planning or executing; the session is closed.
@@ -127,6 +133,8 @@ impl Error {
             Error::Busy { .. } | Error::TimedOut { .. } => (1205, "HY000"),
             Error::NotPrimary { .. } => (1047, "08S01"),
             Error::DuplicateKey { .. } => (1062, "23000"),
+            Error::NoParent { .. } => (1452, "23000"),
+            Error::HasChildren { .. } => (1451, "23000"),
             Error::NoTable { .. } => (1146, "42S02"),
             Error::TableExists { .. } => (1050, "42S01"),
             Error::NoColumn { .. } => (1054, "42S22"),
@@ -141,6 +149,8 @@ impl Error {
             Error::Unsupported { .. } => (1235, "42000"),
             Error::Misuse { .. } => (1105, "HY000"),
             Error::Sql { code, state, .. } => (*code, state),
+            Error::Cells { code: code @ (1451 | 1452), .. } => (*code, "23000"),
+            Error::Cells { code: code @ (1091 | 1701), .. } => (*code, "42000"),
             Error::Cells { code, .. } => (*code, "HY000"),
             Error::Internal { .. } => (1815, "HY000"),
             Error::After { error, .. } => error.code(),

@@ -321,6 +321,7 @@ impl Importer {
         // Which rows left which place before is not known here.
         let indexes = store.tables.values_mut().flat_map(|table| &mut table.indexes);
         indexes.for_each(|index| index.left = head.seqno);
+        store.refer();
         Ok(store)
     }
 }

@@ -20,6 +20,7 @@ mod certify;
 mod collect;
 pub mod error;
 pub mod export;
+mod foreign;
 mod ids;
 mod index;
 pub mod key;
@@ -43,8 +44,8 @@ pub use ids::Local;
 pub use op::Op;
 pub use queue::Queues;
 pub use request::{
-    Change, Client, Column, ColumnHead, ColumnType, Done, IndexDef, IndexPart, Isolation, Param, Prepared,
-    Reply, Request, Rows, Stamp, Step, StepResult, TableDef,
+    Change, Client, Column, ColumnHead, ColumnType, Done, ForeignKey, IndexDef, IndexPart, Isolation,
+    Members, Param, Prepared, Referential, Reply, Request, Rows, Stamp, Step, StepResult, TableDef,
 };
 pub use session::{Context, Progress, RETRIES_MAX, Session};
 pub use store::Store;

@@ -5,12 +5,15 @@
 //! Invariant: any bytes decode to an operation or to an error, on every node to the same one.
 //! Not here: what an operation does (`apply`).
 
-use crate::request::{Column, ColumnType, IndexDef, IndexPart, Stamp, TableDef};
+use crate::request::{
+    Column, ColumnType, ForeignKey, IndexDef, IndexPart, Members, Referential, Stamp, TableDef,
+};
 use crate::row;
 use crate::table::TableId;
 use crate::value::Value;
 use plait_base::codec::{Error, Reader, Writer};
 use plait_base::{Bytes, Seqno, Slot};
+use std::sync::Arc;
 
 /// Version of these bytes; the first of them.
 const VERSION: u8 = 2;
@@ -22,10 +25,7 @@ pub const COLUMNS_MAX: usize = 1017;
 pub enum Op {
     WriteSet(WriteSet),
     Create(TableDef),
-    Drop {
-        name: String,
-        if_exists: bool,
-    },
+    Drop(Drop),
     Alter(Alter),
     Add(Add),
     /// Asks for the next `count` ids of the class of `slot`, all above `above`.
@@ -35,6 +35,17 @@ pub enum Op {
         above: i64,
         count: u64,
     },
+}
+
+/// A table is to be no more.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Drop {
+    pub name: String,
+    pub if_exists: bool,
+    /// Tables that the same statement drops: that they refer to this one is no hindrance.
+    pub along: Vec<String>,
+    /// Nobody's references are.
+    pub unchecked: bool,
 }
 
 /// Another definition for a table, made from the one of `schema_version`.
@@ -105,6 +116,8 @@ pub struct ReadKey {
     pub table: usize,
     pub key: Bytes,
     pub read_at: Seqno,
+    /// It is enough that a row is there, whatever else became of it: it is the parent of one that is written.
+    pub held: bool,
 }
 
 /// A range of keys that was read and must be as it was.
@@ -126,7 +139,13 @@ impl Op {
         match self {
             Op::WriteSet(set) => set.encode(w.u8(1)),
             Op::Create(def) => table_def(w.u8(2), def),
-            Op::Drop { name, if_exists } => drop(w.u8(3).str(name).bool(*if_exists)),
+            Op::Drop(Drop { name, if_exists, along, unchecked }) => {
+                w.u8(3).str(name).bool(*if_exists).varint(along.len() as u64);
+                for name in along {
+                    w.str(name);
+                }
+                w.bool(*unchecked);
+            }
             Op::Alter(alter) => {
                 w.u8(5).varint(alter.table.0.into()).varint(alter.schema_version.into());
                 table_def(&mut w, &alter.def);
@@ -165,7 +184,14 @@ impl Op {
         let op = match r.u8()? {
             1 => Op::WriteSet(WriteSet::decode(&mut r, bytes)?),
             2 => Op::Create(read_table_def(&mut r)?),
-            3 => Op::Drop { name: r.str("a table's name")?.to_owned(), if_exists: r.bool()? },
+            3 => {
+                let (name, if_exists) = (r.str("a table's name")?.to_owned(), r.bool()?);
+                let mut along = Vec::new();
+                for _ in 0..r.count("the tables of a statement")? {
+                    along.push(r.str("a table's name")?.to_owned());
+                }
+                Op::Drop(Drop { name, if_exists, along, unchecked: r.bool()? })
+            }
             4 => Op::Reserve {
                 table: table_id(&mut r)?,
                 slot: r.u8().map(Slot::new)?.ok_or(Error::Tag { what: "a slot", tag: 0 })?,
@@ -246,7 +272,7 @@ impl WriteSet {
         }
         w.varint(self.reads.len() as u64);
         for read in &self.reads {
-            w.varint(read.table as u64).bytes(&read.key).varint(delta(read.read_at));
+            w.varint(read.table as u64).bytes(&read.key).varint(delta(read.read_at)).bool(read.held);
         }
         w.varint(self.ranges.len() as u64);
         for range in &self.ranges {
@@ -283,7 +309,8 @@ impl WriteSet {
             set.rows.push(RowOp { table, key, read_at, change });
         }
         for _ in 0..r.count("the reads of a write-set")? {
-            set.reads.push(ReadKey { table: place(r)?, key: op.slice_ref(r.bytes()?), read_at: when(r)? });
+            let (table, key) = (place(r)?, op.slice_ref(r.bytes()?));
+            set.reads.push(ReadKey { table, key, read_at: when(r)?, held: r.bool()? });
         }
         for _ in 0..r.count("the ranges of a write-set")? {
             let (table, index) = (place(r)?, (r.varint()? as usize).checked_sub(1));
@@ -318,6 +345,13 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
         if let Some(value) = &column.default {
             row::push(w, value);
         }
+        w.bool(column.members.is_some());
+        if let Some(members) = &column.members {
+            w.bool(members.set).varint(members.names.len() as u64);
+            for name in &members.names {
+                w.str(name);
+            }
+        }
     }
     w.varint(def.primary.len() as u64);
     for at in &def.primary {
@@ -334,7 +368,23 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
     for stamp in &def.stamps {
         w.varint(stamp.column as u64).bool(stamp.default).bool(stamp.on_update);
     }
-    w.bool(def.if_not_exists);
+    w.varint(def.foreign.len() as u64);
+    for key in &def.foreign {
+        let pairs = key.columns.iter().zip(&key.parent_columns);
+        w.str(&key.name).str(&key.parent).varint(pairs.len() as u64);
+        for (at, name) in pairs {
+            w.varint(*at as u64).str(name);
+        }
+        w.u8(key.on_delete as u8).u8(key.on_update as u8);
+    }
+    w.bool(def.if_not_exists).bool(def.unchecked);
+}
+
+fn referential(r: &mut Reader<'_>) -> Result<Referential, Error> {
+    use Referential::{Cascade, NoAction, Restrict, SetNull};
+    let tag = r.u8()?;
+    let known = [NoAction, Restrict, Cascade, SetNull].into_iter().find(|action| *action as u8 == tag);
+    known.ok_or(Error::Tag { what: "what a foreign key does", tag: tag.into() })
 }
 
 pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
@@ -366,7 +416,15 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         };
         let nullable = r.bool()?;
         let default = if r.bool()? { Some(row::pull(r)?) } else { None };
-        columns.push(Column { name, kind, nullable, default });
+        let mut members = None;
+        if r.bool()? {
+            let (set, mut names) = (r.bool()?, Vec::new());
+            for _ in 0..r.count("the texts of a column")? {
+                names.push(r.str("a text of a column")?.to_owned());
+            }
+            members = Some(Arc::new(Members { names, set }));
+        }
+        columns.push(Column { name, kind, nullable, default, members });
     }
     let mut primary = Vec::new();
     for _ in 0..r.count("key columns")? {
@@ -387,7 +445,29 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         let (column, default, on_update) = (r.varint()? as usize, r.bool()?, r.bool()?);
         stamps.push(Stamp { column, default, on_update });
     }
-    Ok(TableDef { name, columns, primary, auto_increment, indexes, stamps, if_not_exists: r.bool()? })
+    let mut foreign = Vec::new();
+    for _ in 0..r.count("foreign keys")? {
+        let (name, parent) = (r.str("a foreign key's name")?.to_owned(), r.str("a table's name")?.to_owned());
+        let (mut columns, mut parent_columns) = (Vec::new(), Vec::new());
+        for _ in 0..r.count("the columns of a foreign key")? {
+            columns.push(r.varint()? as usize);
+            parent_columns.push(r.str("a column's name")?.to_owned());
+        }
+        let (on_delete, on_update) = (referential(r)?, referential(r)?);
+        foreign.push(ForeignKey { name, columns, parent, parent_columns, on_delete, on_update });
+    }
+    let (if_not_exists, unchecked) = (r.bool()?, r.bool()?);
+    Ok(TableDef {
+        name,
+        columns,
+        primary,
+        auto_increment,
+        indexes,
+        stamps,
+        foreign,
+        if_not_exists,
+        unchecked,
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::value::Value;
 use plait_base::Seqno;
+use std::sync::Arc;
 
 /// How much of other transactions one may see, and what is certified for it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -192,6 +193,36 @@ pub struct Column {
     pub nullable: bool,
     /// `None`: no default (which for a nullable column is `NULL`).
     pub default: Option<Value>,
+    /// The only texts that it may hold.
+    pub members: Option<Arc<Members>>,
+}
+
+/// The texts of an ENUM, or of a SET, whose values are some of them with commas between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    pub names: Vec<String>,
+    pub set: bool,
+}
+
+impl Members {
+    /// A text as it is kept: one of these, or for a SET some of them, each once and in their order.
+    pub fn kept(&self, text: &str) -> Option<String> {
+        if !self.set {
+            return self.names.iter().find(|name| *name == text).cloned();
+        }
+        let chosen: Vec<&str> = if text.is_empty() { Vec::new() } else { text.split(',').collect() };
+        if !chosen.iter().all(|one| self.names.iter().any(|name| name == one)) {
+            return None;
+        }
+        let kept = self.names.iter().map(String::as_str).filter(|name| chosen.contains(name));
+        Some(kept.collect::<Vec<_>>().join(","))
+    }
+
+    /// MySQL's refusal of another.
+    pub(crate) fn misfit(column: &Column) -> crate::Error {
+        let message = format!("Data truncated for column '{}' at row 1", column.name);
+        crate::Error::Sql { code: 1265, state: "01000", message }
+    }
 }
 
 /// A table as its creator wants it.
@@ -207,7 +238,36 @@ pub struct TableDef {
     pub indexes: Vec<IndexDef>,
     /// Columns that are given the time of the statement.
     pub stamps: Vec<Stamp>,
+    pub foreign: Vec<ForeignKey>,
     pub if_not_exists: bool,
+    /// What its foreign keys name is not looked at (MySQL's `foreign_key_checks = 0`).
+    pub unchecked: bool,
+}
+
+/// Columns that are NULL, or whose values stand in a row of another table, the parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignKey {
+    pub name: String,
+    /// Places in the table's columns.
+    pub columns: Vec<usize>,
+    /// By its name, which another table may take over: it need not be there when this one is made.
+    pub parent: String,
+    /// The parent's columns, by their names, in the order of `columns`.
+    pub parent_columns: Vec<String>,
+    pub on_delete: Referential,
+    pub on_update: Referential,
+}
+
+/// What becomes of a parent's children when it goes, or takes other values.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Referential {
+    /// It does not. At once as `Restrict`, and only shown otherwise.
+    #[default]
+    NoAction,
+    Restrict,
+    /// They go, or take its new values.
+    Cascade,
+    SetNull,
 }
 
 /// A column that holds when its row was made or changed, as the statement says that did it.
@@ -252,6 +312,7 @@ pub struct ColumnHead {
     pub name: String,
     pub table: String,
     pub kind: ColumnType,
+    pub members: Option<Arc<Members>>,
 }
 
 /// What one step or statement did.

@@ -5,7 +5,7 @@
 //! Invariant: equal rows have equal bytes, since the hash of a row stands in every update that replaces it.
 
 use crate::error::Error;
-use crate::request::{Column, ColumnType, TableDef};
+use crate::request::{Column, ColumnType, Members, TableDef};
 use crate::sql::{Moment, SCALE_MAX, is_moment};
 use crate::value::{Decimal, Real, Value};
 use plait_base::codec::{self, Reader, Writer};
@@ -217,6 +217,11 @@ pub fn fits(column: &Column, value: &Value) -> Result<(), Error> {
             _,
         ) => bad("datetime"),
         (ColumnType::Int { .. } | ColumnType::UInt { .. }, _) => bad("integer"),
+        (ColumnType::Text { .. }, Value::Text(text)) if column.members.is_some() => {
+            let members = column.members.as_ref().expect("it has some");
+            let kept = members.kept(text).filter(|kept| kept == text);
+            kept.map(drop).ok_or_else(|| Members::misfit(column))
+        }
         (ColumnType::Text { chars_max }, Value::Text(text)) => {
             // Counting characters is dear; a text with no more bytes than that has no more characters either.
             if text.len() <= chars_max as usize || text.chars().count() <= chars_max as usize {
@@ -299,6 +304,7 @@ mod tests {
             kind: ColumnType::Int { bits },
             nullable: false,
             default: None,
+            members: None,
         };
         for (bits, most) in [(8, 127), (16, 32_767), (24, 8_388_607), (32, 2_147_483_647), (64, i64::MAX)] {
             assert_eq!(fits(&column(bits), &Value::Int(most)), Ok(()));
@@ -323,6 +329,7 @@ mod tests {
             kind: ColumnType::Text { chars_max: 2 },
             nullable: true,
             default: None,
+            members: None,
         };
         assert_eq!(fits(&text, &"éé".into()), Ok(()));
         assert_eq!(fits(&text, &"abc".into()), Err(Error::TooLong { column: "c".into() }));

@@ -12,7 +12,7 @@ pub(crate) use crate::action::{Action, Drops, Env, Savepoint, Turn, Work};
 use crate::catalogue;
 use crate::error::Error;
 use crate::ids::Local;
-use crate::op::Op;
+use crate::op::{self, Op};
 use crate::request::{Done, Isolation, Reply, Request, StepResult};
 use crate::sql;
 use crate::steps::Steps;
@@ -128,7 +128,7 @@ impl Session {
             Request::Rollback => Action::Rollback,
             Request::Script { isolation, steps } => Action::Whole(isolation, Work::Steps(Steps::new(steps))),
             Request::CreateTable(def) => Action::Create(def),
-            Request::DropTable { name, if_exists } => Action::Drop(Drops::new([name], if_exists)),
+            Request::DropTable { name, if_exists } => Action::Drop(Drops::new([name], if_exists, false)),
             Request::Attach(client) => Action::Attach(client),
             Request::Close(number) => {
                 self.vars.forms.close(number);
@@ -425,7 +425,8 @@ impl Session {
     /// allowed for, a note; as in MySQL, the others are gone all the same.
     fn drop_next(&mut self, job: &mut Job, drops: Drops) -> Move {
         if let Some(name) = drops.names.front() {
-            let op = Op::Drop { name: name.clone(), if_exists: false }.encode();
+            let (name, along, unchecked) = (name.clone(), drops.along.clone(), drops.unchecked);
+            let op = Op::Drop(op::Drop { name, if_exists: false, along, unchecked }).encode();
             job.doing = Doing::Drop(drops);
             return Move::Out(Progress::Order(op));
         }

@@ -26,15 +26,17 @@ pub(crate) struct Steps {
     /// Of the step under way.
     scan: Option<(Scan, Vec<Vec<Value>>, u64)>,
     begun: bool,
+    /// What the step gives when all that follows from it is done.
+    given: Option<StepResult>,
 }
 
 impl Steps {
     pub fn new(steps: Vec<Step>) -> Steps {
-        Steps { steps, at: 0, scan: None, begun: false }
+        Steps { steps, at: 0, scan: None, begun: false, given: None }
     }
 
     pub fn restart(&mut self) {
-        (self.at, self.scan, self.begun) = (0, None, false);
+        (self.at, self.scan, self.begun, self.given) = (0, None, false, None);
     }
 
     pub fn run(&mut self, env: &mut Env<'_>) -> Turn {
@@ -75,7 +77,10 @@ impl Steps {
         let mut by = Vec::new();
         for (column, change) in set {
             let (at, Change::Add(amount)) = (column_of(&info, column)?, change) else { return Ok(None) };
-            if !may_add(&info, at) || by.iter().any(|(other, _)| *other == at) {
+            if !may_add(&info, at)
+                || env.store.is_named(&info, at)
+                || by.iter().any(|(other, _)| *other == at)
+            {
                 return Ok(None);
             }
             by.push((at, *amount));
@@ -87,11 +92,22 @@ impl Steps {
     }
 
     fn step(&mut self, env: &mut Env<'_>) -> Turn {
-        match self.try_step(env) {
-            Ok(Some(result)) => {
-                env.results.push(result);
-                Turn::Done(Ok(()))
-            }
+        let given = match self.given.take() {
+            Some(given) => Ok(Some(given)),
+            None => self.try_step(env),
+        };
+        match given {
+            Ok(Some(result)) => match env.cascade() {
+                Ok(true) => {
+                    env.results.push(result);
+                    Turn::Done(Ok(()))
+                }
+                Ok(false) => {
+                    self.given = Some(result);
+                    Turn::Yield
+                }
+                Err(error) => Turn::Done(Err(error)),
+            },
             Ok(None) => match env.wants_ids.take() {
                 Some(table) => Turn::Ids(table),
                 None => Turn::Yield,

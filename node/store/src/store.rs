@@ -32,6 +32,8 @@ pub struct Store {
     /// The tables that have or had a name, oldest first.
     pub(crate) names: Map<String, Vec<TableId>>,
     pub(crate) next_table: u32,
+    /// By a table's name, those whose foreign keys name it; made from the newest definitions.
+    pub(crate) referrers: BTreeMap<String, Vec<TableId>>,
     /// When the catalogue last changed: what the absence of a table rests on.
     pub(crate) catalogue_changed: Seqno,
     /// Newest published seqno.
@@ -72,6 +74,7 @@ impl Store {
             tables: BTreeMap::new(),
             names: Map::keyed(map_key),
             next_table: 1,
+            referrers: BTreeMap::new(),
             catalogue_changed: Seqno::ZERO,
             applied: Seqno::ZERO,
             newest: Seqno::ZERO,

@@ -32,8 +32,12 @@ pub struct TableInfo {
 
 impl TableInfo {
     pub(crate) fn new(id: TableId, schema_version: u32, created: Seqno, def: TableDef) -> TableInfo {
-        let head =
-            |c: &crate::Column| ColumnHead { name: c.name.clone(), table: def.name.clone(), kind: c.kind };
+        let head = |c: &crate::Column| ColumnHead {
+            name: c.name.clone(),
+            table: def.name.clone(),
+            kind: c.kind,
+            members: c.members.clone(),
+        };
         let heads = def.columns.iter().map(head).collect();
         TableInfo { id, schema_version, created, def, heads }
     }

@@ -27,6 +27,7 @@ const READ_KEYS_MAX: usize = 10_000;
 const SAVEPOINTS_MAX: usize = 1_000;
 
 mod extend;
+mod foreign;
 mod places;
 mod scan;
 
@@ -55,10 +56,18 @@ pub struct Txn {
     locked: Vec<(TableId, Vec<u8>)>,
     /// What it noted to be certified: keys, or ranges, the newest last.
     noted: Vec<(TableId, Option<Vec<u8>>)>,
+    /// Parents that it held.
+    holding: Vec<(TableId, Vec<u8>)>,
     /// Bytes of keys and rows in the overlay, about; and at the last mark.
     bytes: u64,
     bytes_at_mark: u64,
     depends_on: Seqno,
+    /// Whether foreign keys are looked at (MySQL's `foreign_key_checks`).
+    pub(crate) foreign_checks: bool,
+    /// What follows from the change under way, the next thing last.
+    cascades: Vec<foreign::Cascade>,
+    /// The tables through which the change under way came about.
+    chain: Vec<TableId>,
 }
 
 /// What a key of the overlay held before a write: nothing, or a row or its absence.
@@ -80,6 +89,8 @@ struct Part {
     /// Where the rows written stand in each secondary key: their entries there.
     places: Vec<BTreeSet<Vec<u8>>>,
     reads: BTreeMap<Vec<u8>, Seqno>,
+    /// Rows that must still be there: parents of what was written.
+    held: BTreeMap<Vec<u8>, Seqno>,
     ranges: Vec<Range>,
 }
 
@@ -98,6 +109,8 @@ struct Range {
     from: Vec<u8>,
     to: Option<Vec<u8>>,
     read_at: Seqno,
+    /// Where children would stand of a parent that goes.
+    foreign: bool,
 }
 
 impl Txn {
@@ -116,7 +129,11 @@ impl Txn {
             peeks_at_mark: (0, 0),
             locked: Vec::new(),
             noted: Vec::new(),
+            holding: Vec::new(),
             depends_on: Seqno::ZERO,
+            foreign_checks: true,
+            cascades: Vec::new(),
+            chain: Vec::new(),
         }
     }
 
@@ -173,6 +190,7 @@ impl Txn {
         self.peeks_at_mark = self.peeks.len();
         self.locked.clear();
         self.noted.clear();
+        self.holding.clear();
     }
 
     /// Keys that were written, or read under lock, since the mark.
@@ -183,6 +201,8 @@ impl Txn {
 
     /// Takes back all writes since the mark. What was read stays read.
     pub fn undo(&mut self) {
+        self.cascades.clear();
+        self.chain.clear();
         self.undo_to(self.mark, self.bytes_at_mark);
         self.locked.clear();
     }
@@ -191,6 +211,10 @@ impl Txn {
     pub(crate) fn forget(&mut self) {
         self.undo();
         self.peeks.truncate(self.peeks_at_mark);
+        while let Some((table, key)) = self.holding.pop() {
+            let part = self.tables.get_mut(&table).expect("who is held has its part");
+            part.held.remove(&key);
+        }
         while let Some((table, key)) = self.noted.pop() {
             let part = self.tables.get_mut(&table).expect("what was read has its part");
             match key {
@@ -305,6 +329,7 @@ impl Txn {
             writes: BTreeMap::new(),
             places: info.def.indexes.iter().map(|_| BTreeSet::new()).collect(),
             reads: BTreeMap::new(),
+            held: BTreeMap::new(),
             ranges: Vec::new(),
         })
     }
@@ -444,6 +469,7 @@ impl Txn {
             return Err(self.duplicate(info, PRIMARY, &key, &key));
         }
         self.unique(store, info, &[&key], values)?;
+        self.parents(store, info, None, values)?;
         self.set(store, info, key, found, Some(row::encode(values)))
     }
 
@@ -463,10 +489,12 @@ impl Txn {
     ) -> Result<bool, Error> {
         row::check(&info.def, values)?;
         let found = self.find(store, info, &key)?;
-        let there = found.row.is_some();
+        let before = found.row.clone();
         self.unique(store, info, &[&key], values)?;
+        self.parents(store, info, before.as_deref(), values)?;
         self.set(store, info, key, found, Some(row::encode(values)))?;
-        Ok(there)
+        self.changed(store, info, before.as_deref(), Some(values))?;
+        Ok(before.is_some())
     }
 
     /// Replaces the row under `key`, if there is one, by `values`; these may have another key. Whether anything
@@ -500,6 +528,8 @@ impl Txn {
             self.note_read(info, &key);
             return Ok(false);
         }
+        self.parents(store, info, found.row.as_deref(), values)?;
+        let before = found.row.clone().filter(|_| self.has_children(store, info));
         let moved =
             if info.hidden_key() { None } else { Some(info.key_of(values)).filter(|moved| *moved != key) };
         match moved {
@@ -517,7 +547,22 @@ impl Txn {
                 self.set(store, info, moved, there, Some(after))?;
             }
         }
+        self.changed(store, info, before.as_deref(), Some(values))?;
         Ok(true)
+    }
+
+    /// What follows from a change, if there was a row before it.
+    fn changed(
+        &mut self,
+        store: &Store,
+        info: &Arc<TableInfo>,
+        before: Option<&[u8]>,
+        after: Option<&[Value]>,
+    ) -> Result<(), Error> {
+        match before.filter(|_| self.has_children(store, info)) {
+            Some(before) => self.set_off(store, info, before, after),
+            None => Ok(()),
+        }
     }
 
     /// Deletes a row. Whether there was one.
@@ -526,19 +571,23 @@ impl Txn {
         if found.row.is_none() {
             return Ok(false);
         }
+        let before = found.row.clone().filter(|_| self.has_children(store, info));
         self.set(store, info, key, found, None)?;
+        self.changed(store, info, before.as_deref(), None)?;
         Ok(true)
     }
 
     /// The ordered operation of this transaction's commit; `None` if it wrote nothing. A transaction that only read
     /// saw one prefix of the order, and stands there.
     pub fn encode(&self, store: &Store) -> Option<Bytes> {
+        assert!(self.cascades.is_empty(), "what follows from a change is done before the next");
         if !self.has_writes() {
             return None;
         }
         let mut set = WriteSet::default();
         for part in self.tables.values() {
-            if part.writes.is_empty() && part.reads.is_empty() && part.ranges.is_empty() {
+            let untouched = part.writes.is_empty() && part.held.is_empty();
+            if untouched && part.reads.is_empty() && part.ranges.is_empty() {
                 continue;
             }
             let table = set.tables.len();
@@ -556,21 +605,26 @@ impl Txn {
                     (Some(base), None) => RowChange::Delete { before: row::hash(base) },
                     // Written and put back: it must still be as it was.
                     (None, None) | (Some(_), Some(_)) => {
-                        set.reads.push(ReadKey { table, key, read_at });
+                        set.reads.push(ReadKey { table, key, read_at, held: false });
                         continue;
                     }
                 };
                 set.rows.push(RowOp { table, key, read_at, change });
             }
-            if self.galera {
-                continue;
-            }
-            for (key, read_at) in &part.reads {
+            for (key, read_at) in &part.held {
                 if !part.writes.contains_key(key) {
-                    set.reads.push(ReadKey { table, key: Bytes::copy_from_slice(key), read_at: *read_at });
+                    let (key, read_at) = (Bytes::copy_from_slice(key), *read_at);
+                    set.reads.push(ReadKey { table, key, read_at, held: true });
                 }
             }
-            for range in &part.ranges {
+            for (key, read_at) in part.reads.iter().filter(|_| !self.galera) {
+                if !part.writes.contains_key(key) {
+                    let (key, read_at) = (Bytes::copy_from_slice(key), *read_at);
+                    set.reads.push(ReadKey { table, key, read_at, held: false });
+                }
+            }
+            // Of the ranges Galera certifies none but those of foreign keys.
+            for range in part.ranges.iter().filter(|range| range.foreign || !self.galera) {
                 set.ranges.push(ReadRange {
                     table,
                     index: range.index,
@@ -624,16 +678,16 @@ impl Part {
     /// Puts one range of each key, as early as the earliest read, in the place of all reads of this table.
     fn coarsen(&mut self) {
         let mut spans = BTreeMap::new();
-        let keys = self.reads.iter().map(|(key, at)| (None, key.clone(), Some(key::after(key)), *at));
-        let ranges = self.ranges.iter();
-        let ranges = ranges.map(|range| (range.index, range.from.clone(), range.to.clone(), range.read_at));
-        for (index, from, to, read_at) in keys.chain(ranges) {
-            let span = spans.entry(index).or_insert_with(|| Range {
-                index,
-                from: from.clone(),
-                to: to.clone(),
-                read_at,
-            });
+        let keys = self.reads.iter().map(|(key, at)| Range {
+            index: None,
+            from: key.clone(),
+            to: Some(key::after(key)),
+            read_at: *at,
+            foreign: false,
+        });
+        for range in keys.chain(self.ranges.iter().cloned()) {
+            let span = spans.entry((range.index, range.foreign)).or_insert_with(|| range.clone());
+            let Range { from, to, read_at, .. } = range;
             span.from = span.from.clone().min(from);
             span.to = span.to.take().zip(to).map(|(a, b)| a.max(b));
             span.read_at = span.read_at.min(read_at);

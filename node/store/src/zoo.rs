@@ -49,6 +49,8 @@ bugs! {
     SnapshotMovesBlindly,
     /// A session whose turn at a key has come is not called.
     WaiterForgotten,
+    /// A parent is looked at when a child's row is written, and not certified.
+    ParentNotCertified,
     /// Ids that were reserved or used leave no mark: what was deleted before a restart is handed out again.
     IdMarkLost,
 }

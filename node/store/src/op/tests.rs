@@ -20,10 +20,11 @@ fn write_set() -> impl Strategy<Value = Op> {
             },
         },
     );
-    let read = (0..2_usize, bytes(), 0..9_u64).prop_map(|(table, key, delta)| ReadKey {
+    let read = (0..2_usize, bytes(), 0..9_u64, any::<bool>()).prop_map(|(table, key, delta, held)| ReadKey {
         table,
         key,
         read_at: Seqno(100 + delta),
+        held,
     });
     let range =
         (0..2_usize, proptest::option::of(0..3_usize), bytes(), proptest::option::of(bytes()), 0..9_u64)
@@ -69,18 +70,26 @@ fn the_others_come_back() {
     let def = TableDef {
         name: "t".into(),
         columns: vec![
-            Column { name: "id".into(), kind: ColumnType::Int { bits: 64 }, nullable: false, default: None },
+            Column {
+                name: "id".into(),
+                kind: ColumnType::Int { bits: 64 },
+                nullable: false,
+                default: None,
+                members: None,
+            },
             Column {
                 name: "name".into(),
                 kind: ColumnType::Text { chars_max: 20 },
                 nullable: true,
                 default: Some("x".into()),
+                members: Some(Arc::new(Members { names: vec!["x".into(), "y".into()], set: true })),
             },
             Column {
                 name: "b".into(),
                 kind: ColumnType::Bytes { bytes_max: 9 },
                 nullable: true,
                 default: None,
+                members: None,
             },
         ],
         primary: vec![0, 2],
@@ -91,7 +100,16 @@ fn the_others_come_back() {
             unique: true,
         }],
         stamps: Vec::new(),
+        foreign: vec![ForeignKey {
+            name: "f".into(),
+            columns: vec![0, 1],
+            parent: "p".into(),
+            parent_columns: vec!["a".into(), "b".into()],
+            on_delete: Referential::SetNull,
+            on_update: Referential::Cascade,
+        }],
         if_not_exists: true,
+        unchecked: true,
     };
     let cells = vec![Source::Column(1), Source::Value("x".into()), Source::Value(Value::Null)];
     let alter = |cells| Alter { table: TableId(7), schema_version: 3, def: def.clone(), cells };
@@ -99,13 +117,18 @@ fn the_others_come_back() {
         Op::Alter(alter(Some(cells))),
         Op::Alter(alter(None)),
         Op::Create(def.clone()),
-        Op::Drop { name: "t".into(), if_exists: true },
         Op::Add(Add {
             table: TableId(300),
             schema_version: 2,
             key: Bytes::from_static(b"k"),
             by: vec![(1, -1), (4, i64::MAX)],
             stamps: vec![(2, Bytes::from_static(b"v"))],
+        }),
+        Op::Drop(Drop {
+            name: "t".into(),
+            if_exists: true,
+            along: vec!["t".into(), "u".into()],
+            unchecked: true,
         }),
         Op::Reserve { table: TableId(4), slot: Slot::ALL[1], above: -5, count: 1000 },
     ] {
@@ -133,7 +156,7 @@ fn the_bytes_are_these() {
                 change: RowChange::Insert(Bytes::from_static(b"row")),
             },
         ],
-        reads: vec![ReadKey { table: 0, key: Bytes::from_static(b"m"), read_at: Seqno(301) }],
+        reads: vec![ReadKey { table: 0, key: Bytes::from_static(b"m"), read_at: Seqno(301), held: true }],
         ranges: vec![ReadRange {
             table: 0,
             index: None,
@@ -155,7 +178,7 @@ fn the_bytes_are_these() {
             "01010176", // two rows; an update of one cell
             "00016c05",
             "0103726f77", // an insert, read five later
-            "0100016d01",
+            "0100016d0101",
             "010000016100",
             "00", // a read; a range without end
         )

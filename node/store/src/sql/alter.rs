@@ -10,6 +10,7 @@ use super::ddl::{ColumnSpec, Draft, column, default, refuse};
 use super::tree::{TableRef, table_name};
 use super::vars::Vars;
 use crate::error::Error;
+use crate::foreign;
 use crate::op::{self, Op, Source};
 use crate::request::{Column, ColumnType, TableDef};
 use crate::session::Context;
@@ -83,10 +84,13 @@ impl Alter {
     /// The operation to be ordered; `None`: there is nothing to do.
     pub fn op(&self, info: &TableInfo, vars: &Vars, ctx: &Context<'_>) -> Result<Option<Op>, Error> {
         let cells = (0..info.def.columns.len()).map(Source::Column).collect();
-        let mut draft = Altered { draft: Draft { def: info.def.clone() }, cells };
+        let mut draft = Altered { draft: Draft::of(info.def.clone()), cells };
         match &self.what {
             What::Changes(changes) => {
-                for change in changes {
+                // What a foreign key needs may go in the same statement as the key, in any order.
+                let goes = |change: &&Change| matches!(change, Change::DropForeignKey { .. });
+                let (first, then): (Vec<_>, Vec<_>) = changes.iter().partition(goes);
+                for change in first.into_iter().chain(then) {
                     draft.change(change, vars, ctx)?;
                 }
             }
@@ -100,22 +104,26 @@ impl Alter {
             }
             What::DropIndex(name) => draft.drop_index(name)?,
             What::Truncate => {
-                let def = info.def.clone();
+                let def = TableDef { unchecked: !vars.foreign_checks(), ..info.def.clone() };
                 let (table, schema_version) = (info.id, info.schema_version);
                 return Ok(Some(Op::Alter(op::Alter { table, schema_version, def, cells: None })));
             }
-            What::Rename(name) => draft.draft.def.name = vars.table(name)?.to_owned(),
+            What::Rename(name) => draft.rename(vars.table(name)?),
             What::Like { name, if_not_exists } => {
                 let name = vars.table(name)?.to_owned();
-                let def = TableDef { name, if_not_exists: *if_not_exists, ..info.def.clone() };
+                // As in MySQL, without its foreign keys.
+                let foreign = Vec::new();
+                let def = TableDef { name, foreign, if_not_exists: *if_not_exists, ..info.def.clone() };
                 return Ok(Some(Op::Create(def)));
             }
         }
+        draft.keeps_keys(&info.def)?;
         let Altered { draft, cells } = draft;
-        let def = crate::catalogue::normal(&draft.finished()?)?;
+        let mut def = crate::catalogue::normal(&draft.finished()?)?;
         if def == info.def {
             return Ok(None);
         }
+        def.unchecked = !vars.foreign_checks();
         let (table, schema_version) = (info.id, info.schema_version);
         Ok(Some(Op::Alter(op::Alter { table, schema_version, def, cells: Some(cells) })))
     }
@@ -145,6 +153,41 @@ impl Altered {
         Ok(())
     }
 
+    /// A foreign key's name that MySQL made from the table's follows it.
+    fn rename(&mut self, name: &str) {
+        let def = &mut self.draft.def;
+        let prefix = format!("{}_ibfk_", def.name);
+        for key in &mut def.foreign {
+            if let Some(number) = key.name.strip_prefix(&prefix) {
+                key.name = format!("{name}_ibfk_{number}");
+            }
+        }
+        name.clone_into(&mut def.name);
+    }
+
+    fn drop_foreign(&mut self, name: &str) -> Result<(), Error> {
+        let at = self.draft.def.foreign.iter().position(|key| key.name.eq_ignore_ascii_case(name));
+        self.draft.def.foreign.remove(at.ok_or_else(|| cant_drop(name))?);
+        Ok(())
+    }
+
+    /// Refuses to take away the key by which the children of a foreign key are found that stays.
+    fn keeps_keys(&self, old: &TableDef) -> Result<(), Error> {
+        let def = &self.draft.def;
+        for key in def.foreign.iter().filter(|key| old.foreign.iter().any(|was| was.name == key.name)) {
+            if foreign::path(def, &key.columns).is_none() {
+                let was = old.foreign.iter().find(|was| was.name == key.name).map(|was| &was.columns);
+                let name = match was.and_then(|columns| foreign::path(old, columns)) {
+                    Some(foreign::Path::Index(at)) => &old.indexes[at].name,
+                    _ => crate::apply::PRIMARY,
+                };
+                let message = format!("Cannot drop index '{name}': needed in a foreign key constraint");
+                return Err(refuse(1553, "HY000", message));
+            }
+        }
+        Ok(())
+    }
+
     fn drop_primary(&mut self) -> Result<(), Error> {
         match self.draft.def.primary.is_empty() {
             true => Err(cant_drop("PRIMARY")),
@@ -167,7 +210,7 @@ impl Altered {
 
     fn change(&mut self, change: &Change, vars: &Vars, ctx: &Context<'_>) -> Result<(), Error> {
         match change {
-            Change::AddConstraint { constraint, .. } => self.draft.constraint(constraint),
+            Change::AddConstraint { constraint, .. } => self.draft.constraint(constraint, vars),
             Change::AddColumn { if_not_exists, column_def: def, column_position, .. } => {
                 if self.column(&def.name.value).is_some() {
                     if *if_not_exists {
@@ -178,7 +221,7 @@ impl Altered {
                 }
                 let options = def.options.iter().map(|def| &def.option);
                 let spec = column(&def.name, &def.data_type, options, vars, ctx)?;
-                self.add(&spec, column_position.as_ref(), ctx)
+                self.add(&spec, column_position.as_ref(), vars, ctx)
             }
             Change::DropColumn { column_names, if_exists, .. } => {
                 for name in column_names {
@@ -192,11 +235,11 @@ impl Altered {
             }
             Change::ModifyColumn { col_name, data_type, options, column_position } => {
                 let spec = column(col_name, data_type, options.iter(), vars, ctx)?;
-                self.redefine(&col_name.value, spec, column_position.as_ref())
+                self.redefine(&col_name.value, spec, column_position.as_ref(), vars)
             }
             Change::ChangeColumn { old_name, new_name, data_type, options, column_position } => {
                 let spec = column(new_name, data_type, options.iter(), vars, ctx)?;
-                self.redefine(&old_name.value, spec, column_position.as_ref())
+                self.redefine(&old_name.value, spec, column_position.as_ref(), vars)
             }
             Change::RenameColumn { old_column_name, new_column_name } => {
                 let at = self.known(&old_column_name.value)?;
@@ -216,11 +259,15 @@ impl Altered {
                 Ok(())
             }
             Change::DropIndex { name } => self.drop_index(&name.value),
-            Change::DropConstraint { name, .. } => self.drop_index(&name.value),
+            Change::DropForeignKey { name, .. } => self.drop_foreign(&name.value),
+            Change::DropConstraint { name, .. } => match self.index(&name.value) {
+                Some(_) => self.drop_index(&name.value),
+                None => self.drop_foreign(&name.value),
+            },
             Change::DropPrimaryKey { .. } => self.drop_primary(),
             Change::RenameTable { table_name: name } => {
                 let (ast::RenameTableNameKind::As(name) | ast::RenameTableNameKind::To(name)) = name;
-                self.draft.def.name = vars.table(&table_name(name)?)?.to_owned();
+                self.rename(vars.table(&table_name(name)?)?);
                 Ok(())
             }
             // How an ALTER goes about it, and what others may do meanwhile, is not for the client to say here.
@@ -233,6 +280,7 @@ impl Altered {
         &mut self,
         spec: &ColumnSpec,
         position: Option<&Position>,
+        vars: &Vars,
         ctx: &Context<'_>,
     ) -> Result<(), Error> {
         let value = match (&spec.column.default, spec.column.nullable) {
@@ -243,14 +291,20 @@ impl Altered {
         };
         self.draft.def.columns.push(spec.column.clone());
         self.cells.push(Source::Value(value));
-        self.draft.keys_of(self.draft.def.columns.len() - 1, spec)?;
+        self.draft.keys_of(self.draft.def.columns.len() - 1, spec, vars)?;
         if self.draft.def.auto_increment == Some(self.draft.def.columns.len() - 1) {
             return unsupported("ADD of an AUTO_INCREMENT column");
         }
         self.place(self.draft.def.columns.len() - 1, position)
     }
 
-    fn redefine(&mut self, old: &str, spec: ColumnSpec, position: Option<&Position>) -> Result<(), Error> {
+    fn redefine(
+        &mut self,
+        old: &str,
+        spec: ColumnSpec,
+        position: Option<&Position>,
+        vars: &Vars,
+    ) -> Result<(), Error> {
         let at = self.known(old)?;
         let taken = self.column(&spec.column.name).is_some_and(|other| other != at);
         if taken {
@@ -260,7 +314,7 @@ impl Altered {
             self.draft.def.auto_increment = None;
         }
         self.draft.def.columns[at] = spec.column.clone();
-        self.draft.keys_of(at, &spec)?;
+        self.draft.keys_of(at, &spec, vars)?;
         match position {
             Some(position) => self.place(at, Some(position)),
             None => Ok(()),
@@ -289,6 +343,12 @@ impl Altered {
             return Err(refuse(1090, "42000", message));
         }
         let def = &mut self.draft.def;
+        if let Some(key) = def.foreign.iter().find(|key| key.columns.contains(&at)) {
+            let (column, key) = (&def.columns[at].name, &key.name);
+            let message =
+                format!("Cannot drop column '{column}': needed in a foreign key constraint '{key}'");
+            return Err(refuse(1828, "HY000", message));
+        }
         def.primary.retain(|column| *column != at);
         def.stamps.retain(|stamp| stamp.column != at);
         if def.auto_increment == Some(at) {
@@ -310,6 +370,7 @@ impl Altered {
             .iter_mut()
             .flat_map(|index| &mut index.parts)
             .for_each(|part| part.column = to(part.column));
+        def.foreign.iter_mut().flat_map(|key| &mut key.columns).for_each(|column| *column = to(*column));
         def.auto_increment = def.auto_increment.map(to);
         def.stamps.iter_mut().for_each(|stamp| stamp.column = to(stamp.column));
         def.columns = order.iter().map(|at| def.columns[*at].clone()).collect();
@@ -319,6 +380,9 @@ impl Altered {
 
 /// What a column that may not be NULL holds in the rows that were there before it.
 fn nothing(column: &Column) -> Value {
+    if let Some(members) = column.members.as_ref().filter(|members| !members.set) {
+        return Value::Text(members.names[0].clone());
+    }
     match column.kind {
         ColumnType::Text { .. } => Value::Text(String::new()),
         ColumnType::Bytes { .. } => Value::Bytes(Vec::new()),

@@ -3,14 +3,14 @@
 
 use super::access::access;
 use super::addition::{addition, updated};
-use super::compile::{Columns, Compiler, Gathered, unsupported};
+use super::compile::{Columns, Compiler, Gathered};
 use super::expr::{Checks, Expr};
-use super::from::bound;
+use super::from::{bound, by_member};
 use super::insert::{Assigned, assigned, is_default, place_of, stamped};
 use super::out::{Direction, push_sort_key};
 use super::rows::{Kept, Source};
 use super::select::Place;
-use super::sub::{Answered, Sub, settle};
+use super::sub::{Answered, Asked, settle};
 use super::tree::ChangeTree;
 use crate::error::Error;
 use crate::op::Op;
@@ -22,32 +22,43 @@ use crate::table::TableInfo;
 use crate::txn::Walk;
 use crate::value::Value;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+/// The rows that are to be changed.
+#[derive(Debug, Default)]
+struct Found {
+    /// Key, row and what the subqueries answered about it, by sort key and number.
+    #[allow(clippy::type_complexity)]
+    rows: BTreeMap<(Vec<u8>, u64), (Vec<u8>, Vec<Value>, Vec<Answered>)>,
+    /// Rows found so far.
+    count: u64,
+    kept: Kept,
+}
+
+/// Rows that wait for subqueries, at a time.
+const BATCH: usize = 64;
 
 /// An update or delete under way.
 #[derive(Debug)]
 pub struct Change {
-    info: Arc<TableInfo>,
-    /// Until they have run.
-    subs: Vec<Sub>,
-    answers: Vec<Answered>,
+    pub(super) info: Arc<TableInfo>,
+    pub(super) asked: Asked,
+    /// Rows that were looked at and wait for subqueries, with their keys.
+    waiting: VecDeque<(Vec<u8>, Vec<Value>)>,
     source: Option<Source>,
-    filter: Option<Expr>,
+    pub(super) filter: Option<Expr>,
     /// `None`: rows are deleted.
     set: Option<Vec<(usize, Assigned)>>,
     order: Vec<(Expr, Direction)>,
     limit: u64,
-    /// Key and row by sort key and number.
-    #[allow(clippy::type_complexity)]
-    found: BTreeMap<(Vec<u8>, u64), (Vec<u8>, Vec<Value>)>,
-    /// Rows found so far.
-    count: u64,
+    found: Found,
     searching: bool,
+    /// Whether all rows were looked at.
+    walked: bool,
     matched: u64,
     changed: u64,
-    kept: Kept,
     checks: Checks,
 }
 
@@ -63,7 +74,8 @@ impl Change {
         let filter = tree.filter.as_ref().map(|tree| compiler("where clause").compile(tree)).transpose()?;
         let mut order = Vec::new();
         for (tree, direction) in &tree.order {
-            order.push((compiler("order clause").compile(tree)?, *direction));
+            let expr = compiler("order clause").compile(tree)?;
+            order.push((by_member(expr, &info.heads), *direction));
         }
         let set = match &tree.set {
             None => None,
@@ -82,27 +94,26 @@ impl Change {
             }
         };
         let limit = bound(&tree.limit, u64::MAX, &mut compiler("limit"))?;
-        let settling = gathered.into_inner().subs;
-        if settling.iter().any(|sub| sub.correlated) {
-            return unsupported("subqueries of UPDATE and DELETE that look at the row");
-        }
         Ok(Change {
-            subs: settling,
+            asked: Asked::new(gathered.into_inner().subs),
+            waiting: VecDeque::new(),
             source: None,
-            answers: Vec::new(),
             info,
             filter,
             set,
             order,
             limit,
-            found: BTreeMap::new(),
-            count: 0,
+            found: Found::default(),
             searching: true,
+            walked: false,
             matched: 0,
             changed: 0,
-            kept: Kept::default(),
             checks: Checks::strict(),
         })
+    }
+
+    pub fn deletes(&self) -> bool {
+        self.set.is_none()
     }
 
     pub fn run(&mut self, env: &mut Env<'_>) -> Turn {
@@ -111,6 +122,7 @@ impl Change {
             && self.limit == u64::MAX
             && let Some(set) = &self.set
             && let Some(add) = addition(&self.info, self.filter.as_ref(), set, env.ctx.now.wall)
+            && !add.by.iter().any(|(at, _)| env.store.is_named(&self.info, *at))
         {
             return Turn::Order(Op::Add(add).encode());
         }
@@ -140,76 +152,119 @@ impl Change {
         if self.source.is_none() && !self.settle(env)? {
             return Ok(false);
         }
-        if self.searching && self.limit > 0 {
-            let Change { source, filter, order, limit, found, count, kept, checks, answers, .. } = self;
-            let source = source.as_mut().expect("it was settled before");
-            let walk = source.walk(env, &mut |key, bytes| {
-                checks.next_row();
-                let cells = row::kept(bytes);
-                let row = Row { subs: answers, ..Row::of(&cells) };
-                if let Some(filter) = filter
-                    && !filter.chooses(row, checks)?
-                {
-                    return Ok(ControlFlow::Continue(()));
-                }
-                let mut sort = Vec::new();
-                for (expr, direction) in order.iter() {
-                    push_sort_key(&mut sort, &expr.eval(row, checks)?, *direction);
-                }
-                kept.row(&cells)?;
-                kept.bytes(key.len() as u64 + 64)?;
-                *count += 1;
-                found.insert((sort, *count), (key.to_vec(), cells));
-                if order.is_empty() && found.len() as u64 == *limit {
-                    return Ok(ControlFlow::Break(()));
-                }
-                if found.len() as u64 > *limit {
-                    found.pop_last();
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
-            if walk == Walk::Yield {
-                return Ok(false);
-            }
+        if self.searching && self.limit > 0 && !self.search(env)? {
+            return Ok(false);
         }
         self.searching = false;
-        while let Some((_, (key, cells))) = self.found.pop_first() {
+        loop {
+            if !env.cascade()? {
+                return Ok(false);
+            }
+            let Some((_, (key, cells, answers))) = self.found.rows.pop_first() else { return Ok(true) };
             self.matched += 1;
-            self.changed += u64::from(self.one(env, key, cells)?);
+            self.changed += u64::from(self.one(env, key, cells, &answers)?);
             *env.budget = env.budget.saturating_sub(1);
-            if *env.budget == 0 && !self.found.is_empty() {
+            if *env.budget == 0 && !self.found.rows.is_empty() {
                 return Ok(false);
             }
         }
-        Ok(true)
+    }
+
+    /// Looks for the rows that are to be changed; whether all were found.
+    fn search(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        let asks = self.asked.correlated();
+        loop {
+            while let Some((_, cells)) = self.waiting.front() {
+                if !self.asked.ask(env, cells)? {
+                    return Ok(false);
+                }
+                let Some((key, cells)) = self.waiting.pop_front() else { break };
+                if self.choose(&key, cells)?.is_break() {
+                    return Ok(true);
+                }
+            }
+            if self.walked {
+                return Ok(true);
+            }
+            let mut source = self.source.take().expect("it was settled before");
+            let walked = source.walk(env, &mut |key, bytes| {
+                if !asks {
+                    return self.choose(key, row::kept(bytes));
+                }
+                self.waiting.push_back((key.to_vec(), row::kept(bytes)));
+                Ok(if self.waiting.len() == BATCH {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            });
+            self.source = Some(source);
+            match walked? {
+                Walk::Yield => return Ok(false),
+                Walk::Stopped if asks => {}
+                Walk::End | Walk::Stopped => self.walked = true,
+            }
+        }
+    }
+
+    /// Keeps a row that is chosen; whether there may be more.
+    fn choose(&mut self, key: &[u8], cells: Vec<Value>) -> Result<ControlFlow<()>, Error> {
+        let Change { filter, order, limit, found, checks, asked, .. } = self;
+        checks.next_row();
+        let row = Row { subs: &asked.answers, ..Row::of(&cells) };
+        if let Some(filter) = filter
+            && !filter.chooses(row, checks)?
+        {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mut sort = Vec::new();
+        for (expr, direction) in order.iter() {
+            push_sort_key(&mut sort, &expr.eval(row, checks)?, *direction);
+        }
+        found.kept.row(&cells)?;
+        found.kept.bytes(key.len() as u64 + 64 * (1 + asked.answers.len() as u64))?;
+        found.count += 1;
+        found.rows.insert((sort, found.count), (key.to_vec(), cells, asked.answers.clone()));
+        if order.is_empty() && found.rows.len() as u64 == *limit {
+            return Ok(ControlFlow::Break(()));
+        }
+        if found.rows.len() as u64 > *limit {
+            found.rows.pop_last();
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Runs the subqueries, whose answers hold for all rows, and finds where to look. Whether it is done.
     fn settle(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
-        while let Some(sub) = self.subs.get_mut(self.answers.len()) {
-            let Some(rows) = sub.select.rows(env)? else { return Ok(false) };
-            self.answers.push(sub.answered(rows)?);
+        if !self.asked.settle(env)? {
+            return Ok(false);
         }
         let set = self.set.iter_mut().flatten().filter_map(|(_, value)| match value {
             Assigned::Of(expr) => Some(expr),
             Assigned::Default => None,
         });
         let order = self.order.iter_mut().map(|(expr, _)| expr);
-        self.filter.iter_mut().chain(set).chain(order).for_each(|expr| settle(expr, &self.answers));
+        self.filter.iter_mut().chain(set).chain(order).for_each(|expr| settle(expr, &self.asked.answers));
         let access = access(&self.info, self.filter.as_ref());
         self.source = Some(Source::new(Arc::clone(&self.info), access, false));
         Ok(true)
     }
 
     /// Changes one row; whether that changed anything.
-    fn one(&mut self, env: &mut Env<'_>, key: Vec<u8>, mut cells: Vec<Value>) -> Result<bool, Error> {
+    fn one(
+        &mut self,
+        env: &mut Env<'_>,
+        key: Vec<u8>,
+        mut cells: Vec<Value>,
+        answers: &[Answered],
+    ) -> Result<bool, Error> {
         let Some(set) = &self.set else { return env.txn.delete(env.store, &self.info, key) };
         self.checks.next_row();
         let before = (!self.info.def.stamps.is_empty()).then(|| cells.clone());
         // From left to right, each seeing what those before it made, as MySQL has it.
         for (at, value) in set {
             cells[*at] = {
-                let row = Row { subs: &self.answers, ..Row::of(&cells) };
+                let row = Row { subs: answers, ..Row::of(&cells) };
                 assigned(&self.info, *at, value, row, &self.checks)?
             };
         }

@@ -4,6 +4,7 @@
 //! What it is not: clever. It folds what has no column in it, and leaves the order of evaluation as it was written.
 
 use super::call::call;
+use super::compound::{self, Scope};
 use super::datum::Datum;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
 use super::group::Aggregate;
@@ -13,7 +14,7 @@ use super::moment::{Moment, is_moment};
 use super::select::{Place, Select};
 use super::sub::{Kind, Sub};
 use super::text::EXPR_DEPTH_MAX;
-use super::tree::{self, TableRef};
+use super::tree::TableRef;
 use super::vars::Vars;
 use crate::error::Error;
 use crate::request::{ColumnHead, ColumnType};
@@ -85,6 +86,8 @@ pub struct Compiler<'a> {
     pub tables: Option<Tables<'a>>,
     /// As [`Place::list`].
     pub list: Option<List<'a>>,
+    /// What WITH gave a name to.
+    pub scope: Option<&'a Scope>,
     /// The columns of the query around this one.
     pub outer: Option<Columns<'a>>,
     /// What the expressions of one query gather.
@@ -142,6 +145,7 @@ impl<'a> Compiler<'a> {
             new_row: None,
             tables: None,
             list: None,
+            scope: None,
             outer: None,
             gathered: None,
             merged: &[],
@@ -377,7 +381,7 @@ impl<'a> Compiler<'a> {
         let (Some(tables), Some(gathered)) = (self.tables, self.gathered) else {
             return unsupported("subqueries in this place");
         };
-        let tree = tree::select(query.clone(), &[])?;
+        let tree = compound::query(query.clone(), &[], self.scope.unwrap_or(&None))?;
         let place = Place {
             vars: self.vars,
             ctx: self.ctx,
@@ -515,6 +519,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn compared(&self, left: Expr, op: &BinaryOperator, right: Expr) -> Result<Expr, Error> {
+        if *op == BinaryOperator::StringConcat && self.vars.pipes_concat() {
+            return call("CONCAT", vec![left, right]);
+        }
         let mut sides = [left, right];
         self.in_one_form(&mut sides);
         let [left, right] = sides;

@@ -4,7 +4,7 @@ use super::datum::{Datum, Fit, Number, leading_number};
 use super::decimal::Decimal;
 use super::moment::Moment;
 use crate::error::Error;
-use crate::request::{Column, ColumnType};
+use crate::request::{Column, ColumnType, Members};
 use crate::value::{Real, Value};
 use plait_base::Wall;
 
@@ -18,6 +18,7 @@ pub fn into_column(column: &Column, datum: Datum) -> Result<Value, Error> {
     let range = || Error::OutOfRange { column: column.name.clone() };
     Ok(match (column.kind, &datum) {
         (_, Datum::Null) => Value::Null,
+        _ if column.members.is_some() => member(column, &datum)?,
         (ColumnType::Int { .. }, Datum::Int(n)) => Value::Int(*n),
         (ColumnType::Int { .. }, _) => {
             let number = whole_number(column, &datum)?;
@@ -75,6 +76,28 @@ pub fn into_column(column: &Column, datum: Datum) -> Result<Value, Error> {
             Value::Text(kept)
         }
     })
+}
+
+/// One of the texts of an ENUM, by itself or by its number; some of those of a SET, or its bits.
+fn member(column: &Column, datum: &Datum) -> Result<Value, Error> {
+    let members = column.members.as_ref().expect("the caller looked");
+    let text = datum.to_text().unwrap_or_default();
+    if let Some(kept) = members.kept(&text) {
+        return Ok(Value::Text(kept));
+    }
+    let number = match datum {
+        Datum::Text(_) | Datum::Bytes(_) => text.parse::<u64>().ok(),
+        other => other.exact().and_then(Decimal::as_whole).and_then(|n| u64::try_from(n).ok()),
+    };
+    let found = number.and_then(|number| match members.set {
+        false => members.names.get(usize::try_from(number.checked_sub(1)?).ok()?).cloned(),
+        true if members.names.len() < 64 && number >> members.names.len() != 0 => None,
+        true => {
+            let chosen = members.names.iter().enumerate().filter(|(at, _)| number >> at & 1 == 1);
+            Some(chosen.map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(","))
+        }
+    });
+    found.map(Value::Text).ok_or_else(|| Members::misfit(column))
 }
 
 /// The whole number that a value is or is rounded to.

@@ -9,13 +9,17 @@ use super::convert::into_column;
 use super::tree::table_name;
 use super::vars::Vars;
 use crate::error::Error;
+use crate::foreign;
 use crate::index;
-use crate::request::{Column, ColumnType, IndexDef, IndexPart, Stamp, TableDef};
+use crate::request::{
+    Column, ColumnType, ForeignKey, IndexDef, IndexPart, Members, Referential, Stamp, TableDef,
+};
 use crate::session::Context;
 use crate::value::Value;
 use sqlparser::ast::{self, ColumnOption, DataType, TableConstraint};
 use sqlparser::tokenizer::Token;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 pub fn refuse(code: u16, state: &'static str, message: impl Into<String>) -> Error {
     Error::Sql { code, state, message: message.into() }
@@ -39,7 +43,7 @@ pub fn like(tree: &ast::CreateTable) -> Result<Option<Alter>, Error> {
     Alter::like(&like.name, table_name(&tree.name)?, tree.if_not_exists).map(Some)
 }
 
-pub fn create(tree: ast::CreateTable, vars: &Vars, ctx: &Context<'_>) -> Result<TableDef, Error> {
+pub fn create(tree: ast::CreateTable, vars: &mut Vars, ctx: &Context<'_>) -> Result<TableDef, Error> {
     let name = vars.table(&table_name(&tree.name)?)?.to_owned();
     if tree.temporary {
         return unsupported("temporary tables");
@@ -53,18 +57,23 @@ pub fn create(tree: ast::CreateTable, vars: &Vars, ctx: &Context<'_>) -> Result<
     if tree.partition_by.is_some() {
         return unsupported("PARTITION BY");
     }
-    options(&tree.table_options)?;
+    let engine = options(&tree.table_options)?;
     let mut draft = Draft::default();
     for def in &tree.columns {
         let spec = column(&def.name, &def.data_type, def.options.iter().map(|def| &def.option), vars, ctx)?;
         draft.def.columns.push(spec.column.clone());
-        draft.keys_of(draft.def.columns.len() - 1, &spec)?;
+        draft.keys_of(draft.def.columns.len() - 1, &spec, vars)?;
     }
     for constraint in &tree.constraints {
-        draft.constraint(constraint)?;
+        draft.constraint(constraint, vars)?;
     }
     draft.def.name = name;
     draft.def.if_not_exists = tree.if_not_exists;
+    draft.def.unchecked = !vars.foreign_checks();
+    if engine.is_some() {
+        // There is but one, whose tables do what is asked of any.
+        vars.note(1266, format!("Using storage engine InnoDB for table '{}'", draft.def.name));
+    }
     draft.finished()
 }
 
@@ -72,6 +81,14 @@ pub fn create(tree: ast::CreateTable, vars: &Vars, ctx: &Context<'_>) -> Result<
 #[derive(Debug, Default)]
 pub struct Draft {
     pub def: TableDef,
+    /// Foreign keys that are new, by their place, and the name of the key that is made for one.
+    foreign: Vec<(usize, Option<String>)>,
+}
+
+impl Draft {
+    pub fn of(def: TableDef) -> Draft {
+        Draft { def, foreign: Vec::new() }
+    }
 }
 
 /// A column as it is written in a definition.
@@ -82,6 +99,7 @@ pub struct ColumnSpec {
     auto_increment: bool,
     now: bool,
     on_update: bool,
+    foreign: Option<ast::ForeignKeyConstraint>,
 }
 
 impl ColumnSpec {
@@ -98,7 +116,9 @@ pub fn column<'o>(
     vars: &Vars,
     ctx: &Context<'_>,
 ) -> Result<ColumnSpec, Error> {
-    let column = Column { name: name.value.clone(), kind: kind(data_type)?, nullable: true, default: None };
+    let members = members(data_type)?;
+    let (name, kind) = (name.value.clone(), kind(data_type)?);
+    let column = Column { name, kind, nullable: true, default: None, members };
     let mut spec = ColumnSpec {
         column,
         primary: false,
@@ -106,6 +126,7 @@ pub fn column<'o>(
         auto_increment: false,
         now: false,
         on_update: false,
+        foreign: None,
     };
     for option in options {
         match option {
@@ -116,7 +137,8 @@ pub fn column<'o>(
             ColumnOption::Default(tree) => spec.column.default = default(&spec.column, tree, vars, ctx)?,
             ColumnOption::PrimaryKey(_) => spec.primary = true,
             ColumnOption::Unique(_) => spec.unique = true,
-            ColumnOption::ForeignKey(_) => return unsupported("FOREIGN KEY"),
+            // As MariaDB does; MySQL 8 reads it and forgets it.
+            ColumnOption::ForeignKey(key) => spec.foreign = Some(key.clone()),
             ColumnOption::Check(_) => return unsupported("CHECK"),
             ColumnOption::Generated { .. } => return unsupported("generated columns"),
             ColumnOption::OnUpdate(tree) if is_now(tree) && is_stamp(spec.column.kind) => {
@@ -137,7 +159,7 @@ pub fn column<'o>(
 
 impl Draft {
     /// The keys that stand with the column at `at`.
-    pub fn keys_of(&mut self, at: usize, spec: &ColumnSpec) -> Result<(), Error> {
+    pub fn keys_of(&mut self, at: usize, spec: &ColumnSpec, vars: &Vars) -> Result<(), Error> {
         self.def.stamps.retain(|stamp| stamp.column != at);
         if spec.now || spec.on_update {
             self.def.stamps.push(Stamp { column: at, default: spec.now, on_update: spec.on_update });
@@ -151,7 +173,10 @@ impl Draft {
         if spec.auto_increment && self.def.auto_increment.replace(at).is_some_and(|other| other != at) {
             return Err(one_auto_column());
         }
-        Ok(())
+        match &spec.foreign {
+            Some(key) => self.foreign_key(key, vec![at], vars),
+            None => Ok(()),
+        }
     }
 
     fn primary(&mut self, places: Vec<usize>) -> Result<(), Error> {
@@ -184,7 +209,7 @@ impl Draft {
         Ok(())
     }
 
-    pub fn constraint(&mut self, constraint: &TableConstraint) -> Result<(), Error> {
+    pub fn constraint(&mut self, constraint: &TableConstraint, vars: &Vars) -> Result<(), Error> {
         match constraint {
             TableConstraint::PrimaryKey(key) => {
                 let parts = self.parts(&key.columns)?;
@@ -202,11 +227,76 @@ impl Draft {
                 let parts = self.parts(&key.columns)?;
                 self.index(key.name.as_ref().map(|name| name.value.as_str()), parts, false)
             }
-            TableConstraint::ForeignKey(_) => unsupported("FOREIGN KEY"),
+            TableConstraint::ForeignKey(key) => {
+                let mut columns = Vec::new();
+                for name in &key.columns {
+                    let own = |column: &Column| column.name.eq_ignore_ascii_case(&name.value);
+                    let at = self.def.columns.iter().position(own).ok_or_else(|| {
+                        let message = format!("Key column '{}' doesn't exist in table", name.value);
+                        refuse(1072, "42000", message)
+                    })?;
+                    columns.push(at);
+                }
+                self.foreign_key(key, columns, vars)
+            }
             TableConstraint::Check(_) => unsupported("CHECK"),
             TableConstraint::FulltextOrSpatial(_) => unsupported("FULLTEXT and SPATIAL keys"),
             other => unsupported(other.to_string()),
         }
+    }
+
+    fn foreign_key(
+        &mut self,
+        key: &ast::ForeignKeyConstraint,
+        columns: Vec<usize>,
+        vars: &Vars,
+    ) -> Result<(), Error> {
+        if key.characteristics.is_some() {
+            return unsupported("DEFERRABLE foreign keys");
+        }
+        if !matches!(key.match_kind, None | Some(ast::ConstraintReferenceMatchKind::Simple)) {
+            return unsupported("MATCH FULL and MATCH PARTIAL");
+        }
+        let action = |action: &Option<ast::ReferentialAction>| match action {
+            None | Some(ast::ReferentialAction::NoAction) => Ok(Referential::NoAction),
+            Some(ast::ReferentialAction::Restrict) => Ok(Referential::Restrict),
+            Some(ast::ReferentialAction::Cascade) => Ok(Referential::Cascade),
+            Some(ast::ReferentialAction::SetNull) => Ok(Referential::SetNull),
+            // As InnoDB answers.
+            Some(ast::ReferentialAction::SetDefault) => {
+                Err(refuse(1215, "HY000", "Cannot add foreign key constraint: SET DEFAULT"))
+            }
+        };
+        let name = key.name.as_ref().map(|name| name.value.clone());
+        let index = name.clone().or_else(|| key.index_name.as_ref().map(|name| name.value.clone()));
+        self.foreign.push((self.def.foreign.len(), index));
+        self.def.foreign.push(ForeignKey {
+            name: name.unwrap_or_default(),
+            columns,
+            parent: vars.table(&table_name(&key.foreign_table)?)?.to_owned(),
+            parent_columns: key.referred_columns.iter().map(|name| name.value.clone()).collect(),
+            on_delete: action(&key.on_delete)?,
+            on_update: action(&key.on_update)?,
+        });
+        Ok(())
+    }
+
+    /// Gives each new foreign key a name, if it has none, and a key to look for children by, if there is none yet.
+    fn keys_of_foreign(&mut self) -> Result<(), Error> {
+        for (at, index) in std::mem::take(&mut self.foreign) {
+            if self.def.foreign[at].name.is_empty() {
+                let prefix = format!("{}_ibfk_", self.def.name);
+                let numbers = self.def.foreign.iter().filter_map(|key| key.name.strip_prefix(&prefix));
+                let last = numbers.filter_map(|number| number.parse::<u64>().ok()).max().unwrap_or(0);
+                self.def.foreign[at].name = format!("{prefix}{}", last + 1);
+            }
+            let columns = self.def.foreign[at].columns.clone();
+            if foreign::path(&self.def, &columns).is_none() {
+                let parts = columns.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+                self.index(index.as_deref(), parts, false)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn parts(&self, columns: &[ast::IndexColumn]) -> Result<Vec<IndexPart>, Error> {
@@ -215,6 +305,7 @@ impl Draft {
 
     /// The definition, if it is one that can be kept.
     pub fn finished(mut self) -> Result<TableDef, Error> {
+        self.keys_of_foreign()?;
         let def = &mut self.def;
         let whole = |column: usize, prefix: u32| prefix == 0 && long(def.columns[column].kind);
         let parts = def.indexes.iter().flat_map(|index| &index.parts);
@@ -315,6 +406,24 @@ pub fn default(
     }
 }
 
+/// The texts of an ENUM or a SET.
+fn members(data_type: &DataType) -> Result<Option<Arc<Members>>, Error> {
+    let names = match data_type {
+        DataType::Enum(members, None) => {
+            let name = |member: &ast::EnumMember| match member {
+                ast::EnumMember::Name(name) => Ok(name.clone()),
+                ast::EnumMember::NamedValue(..) => unsupported("numbers of an ENUM"),
+            };
+            members.iter().map(name).collect::<Result<Vec<_>, Error>>()?
+        }
+        DataType::Set(names) => names.clone(),
+        _ => return Ok(None),
+    };
+    // Blanks at the end are none, as in MySQL.
+    let names = names.iter().map(|name| name.trim_end_matches(' ').to_owned()).collect();
+    Ok(Some(Arc::new(Members { names, set: matches!(data_type, DataType::Set(_)) })))
+}
+
 fn kind(data_type: &DataType) -> Result<ColumnType, Error> {
     let int = |bits| Ok(ColumnType::Int { bits });
     let uint = |bits| Ok(ColumnType::UInt { bits });
@@ -384,6 +493,15 @@ fn kind(data_type: &DataType) -> Result<ColumnType, Error> {
         DataType::Blob(_) => Ok(ColumnType::Bytes { bytes_max: TEXT }),
         DataType::MediumBlob => Ok(ColumnType::Bytes { bytes_max: MEDIUMTEXT }),
         DataType::LongBlob => Ok(ColumnType::Bytes { bytes_max: LONGTEXT }),
+        DataType::Enum(..) | DataType::Set(_) => {
+            let names = members(data_type)?.map_or_else(Vec::new, |members| members.names.clone());
+            let chars = names.iter().map(|name| name.chars().count() as u32);
+            let chars_max = match data_type {
+                DataType::Set(_) => chars.fold(0_u32, |all, one| all.saturating_add(one + 1)),
+                _ => chars.max().unwrap_or(0),
+            };
+            Ok(ColumnType::Text { chars_max })
+        }
         other => unsupported(format!("columns of type {other}")),
     }
 }
@@ -396,9 +514,11 @@ fn too_long(got: u64, most: u32) -> Error {
     )
 }
 
-fn options(options: &ast::CreateTableOptions) -> Result<(), Error> {
+/// Looks at what stands behind a definition; another engine that is asked for.
+fn options(options: &ast::CreateTableOptions) -> Result<Option<String>, Error> {
+    let mut another = None;
     let list = match options {
-        ast::CreateTableOptions::None => return Ok(()),
+        ast::CreateTableOptions::None => return Ok(None),
         ast::CreateTableOptions::Plain(list) => list,
         other => return unsupported(format!("the table options {other}")),
     };
@@ -407,8 +527,11 @@ fn options(options: &ast::CreateTableOptions) -> Result<(), Error> {
             ast::SqlOption::Comment(_) => {}
             ast::SqlOption::NamedParenthesizedList(list) if list.key.value.eq_ignore_ascii_case("ENGINE") => {
                 let engine = list.name.as_ref().map_or("", |name| &name.value);
-                if !engine.eq_ignore_ascii_case("InnoDB") {
-                    return unsupported(format!("ENGINE={engine}"));
+                let others = ["MyISAM", "MEMORY", "Aria"];
+                if others.iter().any(|other| other.eq_ignore_ascii_case(engine)) {
+                    another = Some(engine.to_owned());
+                } else if !engine.eq_ignore_ascii_case("InnoDB") {
+                    return Err(refuse(1286, "42000", format!("Unknown storage engine '{engine}'")));
                 }
             }
             ast::SqlOption::KeyValue { key, value } => {
@@ -431,7 +554,7 @@ fn options(options: &ast::CreateTableOptions) -> Result<(), Error> {
             other => return unsupported(format!("the table option {other}")),
         }
     }
-    Ok(())
+    Ok(another)
 }
 
 fn charset(name: &str) -> Result<(), Error> {
@@ -480,6 +603,13 @@ pub fn type_name(kind: ColumnType) -> String {
     }
 }
 
+/// A column's whole type as MySQL writes it.
+pub fn type_of(column: &Column) -> String {
+    let Some(members) = &column.members else { return type_name(column.kind) };
+    let names: Vec<_> = members.names.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
+    format!("{}({})", if members.set { "set" } else { "enum" }, names.join(","))
+}
+
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
@@ -501,7 +631,7 @@ pub fn literal(value: &Value) -> String {
 pub fn show_create(def: &TableDef) -> String {
     let mut lines = Vec::new();
     for (at, column) in def.columns.iter().enumerate() {
-        let mut line = format!("  {} {}", quoted(&column.name), type_name(column.kind));
+        let mut line = format!("  {} {}", quoted(&column.name), type_of(column));
         if !column.nullable {
             line += " NOT NULL";
         }
@@ -540,6 +670,7 @@ pub fn show_create(def: &TableDef) -> String {
         let unique = if index.unique { "UNIQUE " } else { "" };
         lines.push(format!("  {unique}KEY {} ({})", quoted(&index.name), parts.join(",")));
     }
+    lines.extend(def.foreign.iter().map(|key| format!("  {}", foreign::shown(def, key))));
     let name = quoted(&def.name);
     let body = lines.join(",\n");
     format!("CREATE TABLE {name} (\n{body}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")

@@ -1,12 +1,14 @@
 //! What a SELECT is planned from: its tables and their columns, and what its clauses may say of them.
 
 use super::compile::Compiler;
+use super::compound::Union;
 use super::datum::Datum;
 use super::expr::{Comparison, Expr};
+use super::function;
 use super::join::{From, Level};
 use super::out::Direction;
 use super::schema;
-use super::select::{Place, Select};
+use super::select::Place;
 use super::tree::{Factor, SelectTree};
 use crate::error::Error;
 use crate::request::ColumnHead;
@@ -42,6 +44,29 @@ pub fn bound(tree: &Option<Ast>, otherwise: u64, compiler: &mut Compiler<'_>) ->
         _ => None,
     };
     n.ok_or_else(|| Error::Syntax { why: format!("LIMIT is a number that is not negative, not {tree}") })
+}
+
+/// The conditions that must all be true.
+pub(super) fn ands(filter: Option<Expr>) -> Vec<Expr> {
+    match filter {
+        Some(Expr::And(parts)) => parts,
+        other => other.into_iter().collect(),
+    }
+}
+
+/// The values of an ENUM are in the order in which its definition has them.
+pub(super) fn by_member(expr: Expr, heads: &[ColumnHead]) -> Expr {
+    let members = match &expr {
+        Expr::Column(at) => heads.get(*at).and_then(|head| head.members.as_ref()),
+        _ => None,
+    };
+    let (Some(members), Some(field)) = (members.filter(|members| !members.set), function::find("FIELD"))
+    else {
+        return expr;
+    };
+    let names = members.names.iter().map(|name| Expr::text(name.as_str()));
+    let args = std::iter::once(expr.clone()).chain(names).collect();
+    Expr::Call(field, args)
 }
 
 pub(super) fn has_aggregate(expr: &Expr) -> bool {
@@ -154,10 +179,11 @@ pub(super) fn tables(
                 }
                 (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
             }
-            Factor::Derived { tree, alias } => {
-                let select = Select::new(tree, Place { outer: None, ..place })?;
-                let heads = select.heads().to_vec();
-                (From::Derived(Box::new(select), None), heads, alias)
+            Factor::Derived { parts, alias, columns, lateral } => {
+                let outer = place.outer.filter(|_| *lateral);
+                let union = Union::new(parts, columns, Place { outer, ..place })?;
+                let heads = union.heads().to_vec();
+                (From::Derived(Box::new(union), None), heads, alias)
             }
         };
         if names.contains(&alias.as_str()) {

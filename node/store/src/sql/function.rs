@@ -67,6 +67,8 @@ static FUNCTIONS: &[Function] = &[
     function("COALESCE", 1, ANY, Yields::Widest, coalesce),
     function("CONCAT", 1, ANY, Yields::Text, concat),
     function("CONCAT_WS", 2, ANY, Yields::Text, concat_ws),
+    function("FIELD", 2, ANY, Yields::Int, field),
+    function("FIND_IN_SET", 2, 2, Yields::Int, find_in_set),
     function("FLOOR", 1, 1, Yields::First, |a, c| whole(&a[0], c, Decimal::floor, f64::floor)),
     function("GREATEST", 2, ANY, Yields::Widest, |a, c| extreme(a, c, Ordering::Greater)),
     function("HEX", 1, 1, Yields::Text, hex),
@@ -111,6 +113,23 @@ static FUNCTIONS: &[Function] = &[
 /// Longest text that a function makes, in bytes; MySQL's bound is `max_allowed_packet`. A longer one is NULL with a
 /// warning, as there.
 const TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// The place of the first value among the others, from 1; 0 if it is not there.
+fn field<'a>(args: &[Datum<'a>], checks: &Checks) -> Result<Datum<'a>, Error> {
+    for (at, other) in args.iter().enumerate().skip(1) {
+        if !args[0].is_null() && checks.compare(&args[0], other)? == Some(Ordering::Equal) {
+            return Ok(Datum::Int(at as i64));
+        }
+    }
+    Ok(Datum::Int(0))
+}
+
+/// The place of a text in a list with commas.
+fn find_in_set<'a>(args: &[Datum<'a>], _: &Checks) -> Result<Datum<'a>, Error> {
+    let (Some(sought), Some(list)) = (args[0].to_text(), args[1].to_text()) else { return Ok(Datum::Null) };
+    let at = list.split(',').position(|one| one == sought).filter(|_| !list.is_empty());
+    Ok(Datum::Int(at.map_or(0, |at| at as i64 + 1)))
+}
 
 pub fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS

@@ -20,13 +20,13 @@ use std::sync::Arc;
 /// An insert under way.
 #[derive(Debug)]
 pub struct Insert {
-    info: Arc<TableInfo>,
+    pub(super) info: Arc<TableInfo>,
     /// The place in the table of each value of a row.
     columns: Vec<usize>,
     /// What happens to a row that is there; `None`: nothing special.
     on_duplicate: Option<Vec<(usize, Assigned)>>,
     /// What gives the rows, until it has run; and its rows.
-    select: Option<Box<Select>>,
+    pub(super) select: Option<Box<Select>>,
     given: Vec<Vec<Value>>,
     /// The next row.
     at: usize,
@@ -133,16 +133,22 @@ impl Insert {
             }
         }
         let records = tree.rows.len() + self.given.len();
-        while self.at < records {
+        loop {
+            match env.cascade() {
+                Ok(true) => {}
+                Ok(false) => return Turn::Yield,
+                Err(error) => return Turn::Done(Err(error)),
+            }
+            if self.at == records {
+                break;
+            }
             if *env.budget == 0 {
                 return Turn::Yield;
             }
             *env.budget -= 1;
             match self.row(tree, env) {
                 Ok(true) => self.at += 1,
-                Ok(false) => {
-                    return Turn::Ids(env.wants_ids.take().expect("a row that is not done wants an id"));
-                }
+                Ok(false) => return env.wants_ids.take().map_or(Turn::Yield, Turn::Ids),
                 Err(error) => return Turn::Done(Err(error)),
             }
         }
@@ -162,7 +168,7 @@ impl Insert {
         Turn::Done(Ok(()))
     }
 
-    /// Inserts the next row; `false`: it waits for an id.
+    /// Inserts the next row; `false`: it waits for an id, or for what follows from the rows that it replaces.
     fn row(&mut self, tree: &InsertTree, env: &mut Env<'_>) -> Result<bool, Error> {
         self.checks.next_row();
         let info = Arc::clone(&self.info);
@@ -220,6 +226,15 @@ impl Insert {
                     self.done.affected += u64::from(gone);
                     self.duplicates += u64::from(gone);
                 }
+                // Who has children is no row that changes, but one that goes.
+                if env.txn.has_children(env.store, &info) {
+                    let gone = env.txn.delete(env.store, &info, key.clone())?;
+                    self.done.affected += u64::from(gone);
+                    self.duplicates += u64::from(gone);
+                    if !env.cascade()? {
+                        return Ok(false);
+                    }
+                }
                 let there = env.txn.put(env.store, &info, key, &row)?;
                 self.done.affected += 1 + u64::from(there);
                 self.duplicates += u64::from(there);
@@ -254,6 +269,10 @@ impl Insert {
                 Err(error @ Error::DuplicateKey { .. }) => {
                     self.checks.warn("Warning", 1062, error.to_string());
                     self.duplicates += 1;
+                    false
+                }
+                Err(error @ Error::NoParent { .. }) => {
+                    self.checks.warn("Warning", 1452, error.to_string());
                     false
                 }
                 Err(error) => return Err(error),

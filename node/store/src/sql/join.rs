@@ -7,11 +7,13 @@
 //! What it is not: an optimizer. Tables are joined in the order in which they are written; for each the narrowest key
 //! is chosen anew for every row before it.
 
-use super::access::access;
+use super::access::{Access, access};
+use super::compound::Union;
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
+use super::from::columns_in;
 use super::rows::Source;
-use super::select::Select;
+use super::sub::Answered;
 use crate::error::Error;
 use crate::row;
 use crate::session::Env;
@@ -30,7 +32,7 @@ const BATCH: usize = 64;
 pub enum From {
     Table(Arc<TableInfo>),
     /// A derived table; its rows once it has run.
-    Derived(Box<Select>, Option<Arc<Vec<Vec<Value>>>>),
+    Derived(Box<Union>, Option<Arc<Vec<Vec<Value>>>>),
     /// Rows that were made when it was planned.
     Given(Arc<Vec<Vec<Value>>>),
 }
@@ -82,13 +84,22 @@ impl Level {
         })
     }
 
+    /// Whether a row of it must fulfil something.
+    pub fn asks_row(&self) -> bool {
+        self.on.is_some() || self.post.is_some()
+    }
+
     fn open(&mut self, before: &[Value], lock: bool) {
         self.buffer.clear();
         (self.at, self.ended, self.matched) = (0, false, false);
         let From::Table(info) = &self.from else { return };
+        self.source = Some(Source::new(Arc::clone(info), self.access(info, before), lock));
+    }
+
+    /// Where its rows are looked for that belong to a row before it.
+    pub fn access(&self, info: &TableInfo, before: &[Value]) -> Access {
         let keys: Vec<Expr> = self.keys().map(|key| bound(key, before, self.offset)).collect();
-        let filter = (!keys.is_empty()).then_some(Expr::And(keys));
-        self.source = Some(Source::new(Arc::clone(info), access(info, filter.as_ref()), lock));
+        access(info, (!keys.is_empty()).then_some(Expr::And(keys)).as_ref())
     }
 
     /// Takes more rows; `false`: the budget is spent.
@@ -155,7 +166,24 @@ impl Join {
         Join { levels, row: Vec::new(), depth: 0, begun: false, lock }
     }
 
-    pub fn next(&mut self, env: &mut Env<'_>, checks: &Checks) -> Result<Turned, Error> {
+    /// Each condition is asked as soon as all its columns are there; those with subqueries, which come second here,
+    /// at last.
+    pub fn spread(&self, parts: Vec<Expr>) -> (Vec<Vec<Expr>>, Vec<Expr>) {
+        let mut rest = Vec::new();
+        let mut posts: Vec<Vec<Expr>> = self.levels.iter().map(|_| Vec::new()).collect();
+        for part in parts {
+            if part.asks() {
+                rest.push(part);
+                continue;
+            }
+            let needs = columns_in(std::iter::once(&part));
+            let at = self.levels.iter().position(|level| level.offset + level.width >= needs);
+            posts[at.unwrap_or(self.levels.len() - 1)].push(part);
+        }
+        (posts, rest)
+    }
+
+    pub fn next(&mut self, env: &mut Env<'_>, checks: &Checks, subs: &[Answered]) -> Result<Turned, Error> {
         if !self.begun {
             self.begun = true;
             self.levels[0].open(&[], self.lock);
@@ -172,7 +200,7 @@ impl Join {
                     *env.budget -= 1;
                     self.row.extend(cells);
                     checks.next_row();
-                    if !chosen(&level.on, &self.row, checks)? {
+                    if !chosen(&level.on, &self.row, checks, subs)? {
                         continue;
                     }
                     level.matched = true;
@@ -193,7 +221,7 @@ impl Join {
                     continue;
                 }
             }
-            if !chosen(&level.post, &self.row, checks)? {
+            if !chosen(&level.post, &self.row, checks, subs)? {
                 continue;
             }
             if last {
@@ -205,6 +233,12 @@ impl Join {
     }
 }
 
-fn chosen(condition: &Option<Expr>, cells: &[Value], checks: &Checks) -> Result<bool, Error> {
-    condition.as_ref().map_or(Ok(true), |condition| condition.chooses(Row::of(cells), checks))
+fn chosen(
+    condition: &Option<Expr>,
+    cells: &[Value],
+    checks: &Checks,
+    subs: &[Answered],
+) -> Result<bool, Error> {
+    let row = Row { subs, ..Row::of(cells) };
+    condition.as_ref().map_or(Ok(true), |condition| condition.chooses(row, checks))
 }

@@ -165,7 +165,8 @@ fn width(kind: ColumnType) -> u32 {
     }
 }
 
-fn wider(a: ColumnType, b: ColumnType) -> ColumnType {
+/// A kind that holds the values of both.
+pub fn wider(a: ColumnType, b: ColumnType) -> ColumnType {
     use ColumnType::*;
     match (a, b) {
         (a, b) if a == b => a,

@@ -17,11 +17,13 @@ mod calendar;
 mod call;
 mod change;
 mod compile;
+mod compound;
 mod convert;
 mod datum;
 mod ddl;
 mod decimal;
 mod eval;
+mod explain;
 mod expr;
 mod from;
 mod function;
@@ -144,7 +146,7 @@ impl Script {
         let pieces = match &mut self.pieces {
             Some(pieces) => pieces,
             None => {
-                let cut = text::pieces(&self.sql)?;
+                let cut = text::pieces(&self.sql, vars.ansi_quotes())?;
                 if cut.is_empty() {
                     return Err(Error::Sql { code: 1065, state: "42000", message: "Query was empty".into() });
                 }
@@ -233,7 +235,6 @@ const NOT_DONE: &[&[&str]] = &[
     &["START", "REPLICA"],
     &["UNINSTALL"],
     &["UNLOCK", "INSTANCE"],
-    &["WITH"],
     &["XA"],
 ];
 
@@ -274,7 +275,7 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     let before = std::mem::take(&mut vars.warnings);
     match tree {
         Tree::Query(tree) => {
-            let tree = tree::select(*tree, &texts)?;
+            let tree = compound::query(*tree, &texts, &None)?;
             if !tree.from.is_empty() || asks {
                 return Ok(vec![query(Query::Select(tree))]);
             }
@@ -341,7 +342,7 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             for name in &names {
                 list.push(vars.table(&tree::table_name(name)?)?.to_owned());
             }
-            Ok(vec![Action::Drop(Drops::new(list, if_exists))])
+            Ok(vec![Action::Drop(Drops::new(list, if_exists, !vars.foreign_checks()))])
         }
         Tree::Use(tree) => {
             let name = match &tree {
@@ -358,7 +359,20 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             let about = About::Columns { table: tree::table_name(&table_name)?, full: false };
             Ok(vec![query(Query::Show(Show { about, wanted: Wanted::All }))])
         }
-        Tree::Explain { .. } => unsupported("EXPLAIN"),
+        Tree::Explain {
+            analyze: false,
+            verbose: false,
+            query_plan: false,
+            estimate: false,
+            statement,
+            format: None,
+            options: None,
+            ..
+        } => match prepared::tables_of(*statement, &[])? {
+            Some(explained) => Ok(vec![query(Query::Explain(Box::new(explained)))]),
+            None => unsupported("EXPLAIN of other statements than SELECT, INSERT, UPDATE and DELETE"),
+        },
+        Tree::Explain { .. } => unsupported("EXPLAIN ANALYZE and EXPLAIN FORMAT"),
         other => {
             let shown: String = other.to_string().chars().take(80).collect();
             unsupported(shown)

@@ -5,10 +5,11 @@
 //! time; a statement that was prepared is planned again each time, so that a table that was altered since is seen.
 //! Not here: the binary protocol (`wire`).
 
+use super::compound;
+use super::session::plain;
 use super::statement::{Query, Statement};
 use super::text::{self, Piece};
 use super::vars::Vars;
-use super::session::plain;
 use super::{datum::Datum, done, statement, tree};
 use crate::error::Error;
 use crate::request::{ColumnHead, Prepared};
@@ -179,7 +180,9 @@ pub(super) fn execute(
             if let Some(action) = plain(text, vars) {
                 return Ok(vec![action]);
             }
-            let piece = text::pieces(text)?.pop().expect("it was one statement when it was prepared");
+            let piece = text::pieces(text, vars.ansi_quotes())?
+                .pop()
+                .expect("it was one statement when it was prepared");
             statement(piece, text, vars, ctx)
         }
     }
@@ -201,7 +204,8 @@ pub(super) fn prepare(
     }
     let texts =
         if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
-    let tables = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"].iter().any(|word| piece.begins(&[word]));
+    let tables =
+        ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"].iter().any(|word| piece.begins(&[word]));
     // Some of what is known beside the parser; the others are at least read.
     let beside =
         ["SHOW", "START", "SET", "LOCK", "UNLOCK", "FLUSH", "KILL"].iter().any(|word| piece.begins(&[word]));
@@ -223,7 +227,7 @@ pub(super) fn prepare(
 /// A statement on tables, less those of which more is known than their trees say.
 pub(super) fn tables_of(tree: Tree, texts: &[&str]) -> Result<Option<Query>, Error> {
     Ok(match tree {
-        Tree::Query(tree) => Some(Query::Select(tree::select(*tree, texts)?)),
+        Tree::Query(tree) => Some(Query::Select(compound::query(*tree, texts, &None)?)),
         Tree::Insert(tree) => Some(Query::Insert(tree::insert(tree)?)),
         Tree::Update(tree) => Some(Query::Change(tree::update(tree)?)),
         Tree::Delete(tree) => Some(Query::Change(tree::delete(tree)?)),
@@ -250,7 +254,7 @@ pub(super) fn by_name(
             (None, Some(var)) => vars.user_var(var).to_text().unwrap_or_default().into_owned(),
             _ => return Err(wrong()),
         };
-        let mut pieces = text::pieces(&text)?;
+        let mut pieces = text::pieces(&text, vars.ansi_quotes())?;
         let Some(piece) = pieces.pop().filter(|_| pieces.is_empty()) else { return Err(wrong()) };
         return prepare(piece, &text, Some(name), vars).map(Some);
     }

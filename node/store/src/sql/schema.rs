@@ -3,10 +3,11 @@
 //! Each has the columns that the tools we know ask for, under MySQL's names; of what there is none here (views,
 //! triggers, routines) the tables are there and empty.
 
-use super::ddl::type_name;
+use super::ddl::type_of;
 use super::show::{key_mark, keys};
 use super::vars::Vars;
-use crate::request::{ColumnHead, ColumnType};
+use crate::foreign;
+use crate::request::{ColumnHead, ColumnType, ForeignKey};
 use crate::table::TableInfo;
 use crate::value::Value;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ fn made(names: &[&str], rows: Vec<Vec<Value>>) -> Made {
         name: name.trim_start_matches('#').to_owned(),
         table: String::new(),
         kind: if name.starts_with('#') { INT } else { TEXT },
+        members: None,
     };
     Made { heads: names.iter().map(head).collect(), rows }
 }
@@ -178,6 +180,10 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                     let kind = if name == crate::apply::PRIMARY { "PRIMARY KEY" } else { "UNIQUE" };
                     rows.push(vec![text("def"), home(), text(name), home(), text(info.name()), text(kind)]);
                 }
+                for key in &info.def.foreign {
+                    let (name, kind) = (text(&*key.name), text("FOREIGN KEY"));
+                    rows.push(vec![text("def"), home(), name, home(), text(info.name()), kind]);
+                }
             }
             let names = [
                 "CONSTRAINT_CATALOG",
@@ -199,6 +205,16 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                             vec![text("def"), home(), text(name), text("def"), home(), text(info.name())];
                         row.extend([text(&**column), Value::Int(at as i64 + 1)]);
                         row.extend([Value::Null, Value::Null, Value::Null, Value::Null]);
+                        rows.push(row);
+                    }
+                }
+                for key in &info.def.foreign {
+                    for (at, (column, parent)) in key.columns.iter().zip(&key.parent_columns).enumerate() {
+                        let (name, number) = (text(&*key.name), Value::Int(at as i64 + 1));
+                        let column = text(&*info.def.columns[*column].name);
+                        let mut row = vec![text("def"), home(), name, text("def"), home()];
+                        row.extend([text(info.name()), column, number.clone(), number, home()]);
+                        row.extend([text(&*key.parent), text(&**parent)]);
                         rows.push(row);
                     }
                 }
@@ -224,6 +240,8 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                 "CONSTRAINT_CATALOG",
                 "CONSTRAINT_SCHEMA",
                 "CONSTRAINT_NAME",
+                "UNIQUE_CONSTRAINT_CATALOG",
+                "UNIQUE_CONSTRAINT_SCHEMA",
                 "UNIQUE_CONSTRAINT_NAME",
                 "MATCH_OPTION",
                 "UPDATE_RULE",
@@ -231,7 +249,17 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
                 "TABLE_NAME",
                 "REFERENCED_TABLE_NAME",
             ];
-            made(&names, Vec::new())
+            let row = |info: &Arc<TableInfo>, key: &ForeignKey| {
+                let parent = all().find(|parent| parent.name() == key.parent);
+                let unique = parent.and_then(|parent| foreign::parent_key(key, &parent.def));
+                let mut row = vec![text("def"), home(), text(&*key.name), text("def"), home()];
+                row.extend([unique.map_or(Value::Null, text), text("NONE")]);
+                row.extend([key.on_update, key.on_delete].map(|action| text(foreign::rule(action))));
+                row.extend([text(info.name()), text(&*key.parent)]);
+                row
+            };
+            let rows = all().flat_map(|info| info.def.foreign.iter().map(move |key| row(info, key)));
+            made(&names, rows.collect())
         }
         "FILES" => {
             let names = [
@@ -274,7 +302,7 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
 
 fn column(info: &TableInfo, at: usize, vars: &Vars) -> Vec<Value> {
     let column = &info.def.columns[at];
-    let name = type_name(column.kind);
+    let name = type_of(column);
     let plain = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
     let (length, digits, scale) = match column.kind {
         ColumnType::Text { chars_max } => (Value::Int(chars_max.into()), Value::Null, Value::Null),

@@ -8,14 +8,15 @@ use super::compile::{Columns, Compiler, Gathered, List, Tables, unsupported};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
 use super::from::{
-    bound, columns_in, full_group_by, has_aggregate, in_key_order, merged, picked, position, tables,
+    ands, bound, by_member, columns_in, full_group_by, has_aggregate, in_key_order, merged, picked, position,
+    tables,
 };
 use super::group::Tally;
 use super::join::{From, Join, Level, Turned};
 use super::kind::Kinds;
 use super::out::{Groups, Out, spent, take, written};
 use super::rows::{Kept, Source};
-use super::sub::{Answered, Sub, settle};
+use super::sub::{Asked, settle};
 use super::tree::{Item, SelectTree};
 use super::vars::Vars;
 use crate::error::Error;
@@ -33,20 +34,17 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Select {
     /// `None`: there is no table, and one row without columns.
-    join: Option<Join>,
+    pub(super) join: Option<Join>,
     /// Of one table whose rows are seen as they are walked over, once that is known to be enough.
     source: Option<Source>,
-    filter: Option<Expr>,
-    subs: Vec<Sub>,
-    answers: Vec<Answered>,
-    /// A row that waits for subqueries: its cells, the number of the next one.
-    waiting: Option<(Vec<Value>, usize)>,
-    /// The subquery under way.
-    asking: Option<Box<Select>>,
+    pub(super) filter: Option<Expr>,
+    pub(super) asked: Asked,
+    /// A row that waits for subqueries.
+    waiting: Option<Vec<Value>>,
     /// It looks at the row around it.
     correlated: bool,
-    groups: Option<Groups>,
-    out: Out,
+    pub(super) groups: Option<Groups>,
+    pub(super) out: Out,
     heads: Vec<ColumnHead>,
     checks: Checks,
     settled: bool,
@@ -77,7 +75,7 @@ impl Select {
         let compiler = |clause| {
             let mut compiler = Compiler::new(vars, ctx, columns, clause);
             (compiler.tables, compiler.outer, compiler.gathered) = (find, outer, Some(&gathered));
-            (compiler.merged, compiler.list) = (&merged.later, all);
+            (compiler.merged, compiler.list, compiler.scope) = (&merged.later, all, Some(&tree.scope));
             compiler
         };
         for (level, joined) in levels.iter_mut().zip(&tree.from) {
@@ -88,10 +86,21 @@ impl Select {
         for (at, condition) in merged.on {
             levels[at].on = Some(condition);
         }
-        if levels.iter().any(|level| level.on.as_ref().is_some_and(Expr::asks)) {
-            return unsupported("subqueries in ON");
+        // Which of an inner join's rows stay is asked as well when all are there.
+        let mut asked = Vec::new();
+        for level in levels.iter_mut().filter(|level| level.on.as_ref().is_some_and(Expr::asks)) {
+            let alone = gathered.borrow().subs.iter().all(|sub| !sub.correlated);
+            match (level.outer, level.on.take()) {
+                (false, Some(on)) => asked.push(on),
+                (_, on) if alone => level.on = on,
+                _ => return unsupported("subqueries in the ON of a LEFT JOIN that look at the row"),
+            }
         }
         let filter = tree.filter.as_ref().map(|tree| compiler("where clause").compile(tree)).transpose()?;
+        let filter = match asked.is_empty() {
+            true => filter,
+            false => Some(Expr::And(asked.into_iter().chain(filter).collect())),
+        };
         let mut list = compiler("field list");
         list.aggregates = Some(Vec::new());
         let mut items = Vec::new();
@@ -105,7 +114,13 @@ impl Select {
                         // What USING made one is shown once.
                         None => !merged.later.contains(at),
                     };
-                    let places: Vec<usize> = (0..heads.len()).filter(own).collect();
+                    // In the order in which the tables were written, but for what USING made one.
+                    let turned =
+                        tree.from.get(1).is_some_and(|joined| joined.turned && joined.using.is_empty());
+                    let first =
+                        if turned { levels[1].offset..levels[1].offset + levels[1].width } else { 0..0 };
+                    let rest = (0..heads.len()).filter(|at| !first.contains(at));
+                    let places: Vec<usize> = first.clone().chain(rest).filter(own).collect();
                     if places.is_empty() {
                         return match of {
                             Some(table) => Err(Error::Sql {
@@ -142,7 +157,7 @@ impl Select {
                 Some(place) => picked(&items, place, "order clause")?,
                 None => last.compile(tree)?,
             };
-            order.push((expr, *direction));
+            order.push((by_member(expr, heads), *direction));
         }
         last.clause = "having clause";
         let having = tree.having.as_ref().map(|tree| last.compile(tree)).transpose()?;
@@ -174,6 +189,10 @@ impl Select {
                     _ => String::new(),
                 },
                 kind: kinds.of(item),
+                members: match item {
+                    Expr::Column(at) => heads[*at].members.clone(),
+                    _ => None,
+                },
             };
             items.iter().zip(names).map(head).collect()
         };
@@ -187,7 +206,9 @@ impl Select {
             bound(&tree.offset, 0, &mut compiler("limit"))?,
         );
 
-        let Gathered { subs, outer: correlated } = gathered.into_inner();
+        let Gathered { subs, outer } = gathered.into_inner();
+        let within = |level: &Level| matches!(&level.from, From::Derived(union, _) if union.correlated());
+        let correlated = outer || levels.iter().any(within);
         if grouped && subs.iter().any(|sub| sub.correlated) {
             let after = items.iter().chain(order.iter().map(|(expr, _)| expr)).chain(&having);
             if after.chain(&keys).any(Expr::asks) {
@@ -198,10 +219,8 @@ impl Select {
             join: (!levels.is_empty()).then(|| Join::new(levels, tree.lock)),
             source: None,
             filter,
-            answers: subs.iter().map(|_| Answered::Not).collect(),
-            subs,
+            asked: Asked::new(subs),
             waiting: None,
-            asking: None,
             correlated,
             settled: false,
             groups: grouped.then(|| Groups {
@@ -236,6 +255,17 @@ impl Select {
     /// Whether it looks at the row around it.
     pub fn correlated(&self) -> bool {
         self.correlated
+    }
+
+    /// Whether the walk over its only table puts out the order that is asked for.
+    pub fn ordered_by_key(&self) -> bool {
+        match self.join.as_ref().map(|join| &join.levels[..]) {
+            Some([Level { from: From::Table(info), .. }]) if self.groups.is_none() => {
+                let index = access(info, self.filter.as_ref()).index;
+                in_key_order(&self.out.order, info, index)
+            }
+            _ => false,
+        }
     }
 
     /// Nobody asks for more than whether there is a row.
@@ -298,33 +328,25 @@ impl Select {
     /// done.
     fn settle(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
         for level in self.join.iter_mut().flat_map(|join| &mut join.levels) {
-            if let From::Derived(select, rows @ None) = &mut level.from {
-                match select.rows(env)? {
+            if let From::Derived(union, rows @ None) = &mut level.from {
+                match union.rows(env)? {
                     Some(made) => *rows = Some(made.into()),
                     None => return Ok(false),
                 }
             }
         }
-        for (sub, answer) in self.subs.iter_mut().zip(&mut self.answers) {
-            if !sub.correlated && matches!(answer, Answered::Not) {
-                match sub.select.rows(env)? {
-                    Some(rows) => *answer = sub.answered(rows)?,
-                    None => return Ok(false),
-                }
-            }
+        if !self.asked.settle(env)? {
+            return Ok(false);
         }
         self.settled = true;
-        let answers = mem::take(&mut self.answers);
+        let answers = mem::take(&mut self.asked.answers);
         if !answers.is_empty() {
             self.each_expr(&mut |expr| settle(expr, &answers));
         }
-        self.answers = answers;
-        let asks = self.subs.iter().any(|sub| sub.correlated);
+        self.asked.answers = answers;
+        let asks = self.asked.correlated();
         let Some(join) = &mut self.join else { return Ok(true) };
-        let parts = match self.filter.take() {
-            Some(Expr::And(parts)) => parts,
-            other => other.into_iter().collect(),
-        };
+        let parts = ands(self.filter.take());
         if let ([Level { from: From::Table(info), .. }], false) = (&join.levels[..], asks) {
             self.filter = (!parts.is_empty()).then_some(Expr::And(parts));
             let access = access(info, self.filter.as_ref());
@@ -334,18 +356,7 @@ impl Select {
             self.source = Some(Source::new(Arc::clone(info), access, join.lock));
             return Ok(true);
         }
-        // Each condition is asked as soon as all its columns are there; those with subqueries at last.
-        let mut rest = Vec::new();
-        let mut posts: Vec<Vec<Expr>> = join.levels.iter().map(|_| Vec::new()).collect();
-        for part in parts {
-            if part.asks() {
-                rest.push(part);
-                continue;
-            }
-            let needs = columns_in(std::iter::once(&part));
-            let at = join.levels.iter().position(|level| level.offset + level.width >= needs);
-            posts[at.unwrap_or(join.levels.len() - 1)].push(part);
-        }
+        let (posts, rest) = join.spread(parts);
         for (level, post) in join.levels.iter_mut().zip(posts) {
             level.post = (!post.is_empty()).then_some(Expr::And(post));
         }
@@ -355,25 +366,26 @@ impl Select {
 
     /// Takes in all rows; whether it is done.
     fn walk(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
-        let Select { source, filter, groups, out, checks, subs, answers, .. } = self;
+        let Select { source, filter, groups, out, checks, asked, .. } = self;
         if let Some(source) = source {
+            let answers = &asked.answers;
             let walk = source
                 .walk(env, &mut |_, bytes| take(filter, groups, out, checks, answers, row::kept(bytes)))?;
             return Ok(walk != Walk::Yield);
         }
-        let asks = subs.iter().any(|sub| sub.correlated);
+        let asks = asked.correlated();
         loop {
             let cells = match self.waiting.take() {
-                Some((cells, at)) => match self.ask(env, &cells, at)? {
-                    None => cells,
-                    Some(at) => {
-                        self.waiting = Some((cells, at));
+                Some(cells) => match self.asked.ask(env, &cells)? {
+                    true => cells,
+                    false => {
+                        self.waiting = Some(cells);
                         return Ok(false);
                     }
                 },
                 None => {
                     let turned = match &mut self.join {
-                        Some(join) => join.next(env, &self.checks)?,
+                        Some(join) => join.next(env, &self.checks, &self.asked.answers)?,
                         None if mem::replace(&mut self.walked, true) => Turned::End,
                         None => Turned::Row,
                     };
@@ -384,52 +396,26 @@ impl Select {
                     }
                     let cells = self.join.as_ref().map_or_else(Vec::new, |join| join.row.clone());
                     if asks {
-                        self.waiting = Some((cells, 0));
+                        self.waiting = Some(cells);
                         continue;
                     }
                     cells
                 }
             };
-            let Select { filter, groups, out, checks, answers, .. } = self;
-            if take(filter, groups, out, checks, answers, cells)?.is_break() {
+            let Select { filter, groups, out, checks, asked, .. } = self;
+            if take(filter, groups, out, checks, &asked.answers, cells)?.is_break() {
                 return Ok(true);
             }
         }
     }
 
-    /// Asks the subqueries from `at` on about a row; where to go on later, if it is not done.
-    fn ask(&mut self, env: &mut Env<'_>, cells: &[Value], at: usize) -> Result<Option<usize>, Error> {
-        for at in at..self.subs.len() {
-            let sub = &self.subs[at];
-            if !sub.correlated {
-                continue;
-            }
-            if *env.budget == 0 {
-                return Ok(Some(at));
-            }
-            let mut asking = match self.asking.take() {
-                Some(under_way) => under_way,
-                None => {
-                    // To begin one costs a unit; to go on with it costs only what it does.
-                    *env.budget -= 1;
-                    let mut select = sub.select.clone();
-                    select.bind(cells);
-                    select
-                }
-            };
-            match asking.rows(env)? {
-                Some(rows) => self.answers[at] = sub.answered(rows)?,
-                None => {
-                    self.asking = Some(asking);
-                    return Ok(Some(at));
-                }
+    /// Puts the values of the row around it in the place of their columns.
+    pub fn bind(&mut self, cells: &[Value]) {
+        for level in self.join.iter_mut().flat_map(|join| &mut join.levels) {
+            if let From::Derived(union, _) = &mut level.from {
+                union.bind(cells);
             }
         }
-        Ok(None)
-    }
-
-    /// Puts the values of the row around it in the place of their columns.
-    fn bind(&mut self, cells: &[Value]) {
         self.each_expr(&mut |expr| {
             expr.change(&mut |part| {
                 if let Expr::Outer(at) = part {
@@ -481,7 +467,7 @@ impl Select {
                     .chain(&groups.having);
                 let first = if first.is_empty() { vec![Value::Null; columns_in(width)] } else { first };
                 self.checks.next_row();
-                let row = Row { cells: &first, aggregates: &values, subs: &self.answers };
+                let row = Row { cells: &first, aggregates: &values, subs: &self.asked.answers };
                 let chosen = match &groups.having {
                     Some(having) => having.chooses(row, &self.checks)?,
                     None => true,

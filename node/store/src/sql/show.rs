@@ -3,7 +3,7 @@
 //! Each answer is a small table made on the spot; a LIKE or WHERE is applied to it as to any other.
 
 use super::compile::{Columns, Compiler, unsupported};
-use super::ddl::{literal, show_create, type_name};
+use super::ddl::{literal, show_create, type_of};
 use super::eval::like;
 use super::expr::{Checks, Row};
 use super::tree::TableRef;
@@ -71,7 +71,8 @@ pub struct Answer {
 impl Answer {
     pub fn new(names: &[&str]) -> Answer {
         let kind = ColumnType::Text { chars_max: 1024 };
-        let head = |name: &&str| ColumnHead { name: (*name).to_owned(), table: String::new(), kind };
+        let head =
+            |name: &&str| ColumnHead { name: (*name).to_owned(), table: String::new(), kind, members: None };
         Answer { heads: names.iter().map(head).collect(), rows: Vec::new() }
     }
 
@@ -342,7 +343,7 @@ fn columns(def: &TableDef, full: bool) -> Answer {
         let key = key_mark(def, at);
         let extra = if def.auto_increment == Some(at) { "auto_increment" } else { "" };
         let null = if column.nullable { "YES" } else { "NO" };
-        let kind = type_name(column.kind);
+        let kind = type_of(column);
         let collation = matches!(column.kind, ColumnType::Text { .. }).then(|| "utf8mb4_bin".to_owned());
         if full {
             answer.push([

@@ -1,6 +1,7 @@
 //! One statement on tables, from its plan to its result.
 
 use super::change::Change;
+use super::explain::explain;
 use super::insert::Insert;
 use super::prepared::Prepare;
 use super::select::{Place, Select};
@@ -25,6 +26,8 @@ pub(crate) enum Query {
     /// UPDATE or DELETE.
     Change(ChangeTree),
     Show(Show),
+    /// How it would be run, and not what it gives.
+    Explain(Box<Query>),
     /// Takes the transaction's snapshot now, and answers nothing.
     Snapshot,
     Prepare(Box<Prepare>),
@@ -32,11 +35,12 @@ pub(crate) enum Query {
 
 /// How far it is.
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     Begin,
     Select(Box<Select>),
     Insert(Box<Insert>),
     Change(Box<Change>),
+    Explain(Box<Stage>),
     Show,
     Snapshot,
     Prepare,
@@ -62,7 +66,7 @@ impl Statement {
 
     /// The columns of what a query would answer.
     pub fn heads(query: &Arc<Query>, env: &mut Env<'_>) -> Result<Vec<ColumnHead>, Error> {
-        Ok(match Statement::of(Arc::clone(query)).planned(env)? {
+        Ok(match planned_as(query, env)? {
             Stage::Select(select) => select.heads().to_vec(),
             _ => Vec::new(),
         })
@@ -88,6 +92,7 @@ impl Statement {
             (Stage::Select(select), _) => select.run(env),
             (Stage::Insert(insert), Query::Insert(tree)) => insert.run(tree, env),
             (Stage::Change(change), _) => change.run(env),
+            (Stage::Explain(stage), _) => explain(stage, env),
             (Stage::Show, Query::Show(show)) => show.run(env),
             (Stage::Snapshot, _) => Turn::Done(Ok(())),
             (Stage::Prepare, Query::Prepare(prepare)) => prepare.run(env),
@@ -97,34 +102,35 @@ impl Statement {
 
     fn begin(&self, env: &mut Env<'_>) -> Result<Stage, Error> {
         env.statement()?;
-        self.planned(env)
+        planned_as(&self.query, env)
     }
+}
 
-    fn planned(&self, env: &mut Env<'_>) -> Result<Stage, Error> {
-        Ok(match &*self.query {
-            Query::Select(tree) => Stage::Select(Box::new(planned(tree, env)?)),
-            Query::Insert(tree) => {
-                let info = find(&tree.table, env)?;
-                let insert = Insert::new(tree, info, env)?;
-                Stage::Insert(Box::new(match &tree.source {
-                    None => insert,
-                    Some(source) => insert.of(planned(source, env)?)?,
-                }))
-            }
-            Query::Change(tree) => {
-                let info = find(&tree.table, env)?;
-                let Env { txn, store, vars, ctx, .. } = env;
-                let txn = RefCell::new(&mut **txn);
-                let find = |table: &TableRef| txn.borrow_mut().table(store, vars.table(table)?);
-                let list = || listed(&mut txn.borrow_mut(), store);
-                let place = Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None };
-                Stage::Change(Box::new(Change::new(tree, info, place)?))
-            }
-            Query::Show(_) => Stage::Show,
-            Query::Snapshot => Stage::Snapshot,
-            Query::Prepare(_) => Stage::Prepare,
-        })
-    }
+fn planned_as(query: &Query, env: &mut Env<'_>) -> Result<Stage, Error> {
+    Ok(match query {
+        Query::Select(tree) => Stage::Select(Box::new(planned(tree, env)?)),
+        Query::Insert(tree) => {
+            let info = find(&tree.table, env)?;
+            let insert = Insert::new(tree, info, env)?;
+            Stage::Insert(Box::new(match &tree.source {
+                None => insert,
+                Some(source) => insert.of(planned(source, env)?)?,
+            }))
+        }
+        Query::Change(tree) => {
+            let info = find(&tree.table, env)?;
+            let Env { txn, store, vars, ctx, .. } = env;
+            let txn = RefCell::new(&mut **txn);
+            let find = |table: &TableRef| txn.borrow_mut().table(store, vars.table(table)?);
+            let list = || listed(&mut txn.borrow_mut(), store);
+            let place = Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None };
+            Stage::Change(Box::new(Change::new(tree, info, place)?))
+        }
+        Query::Explain(query) => Stage::Explain(Box::new(planned_as(query, env)?)),
+        Query::Show(_) => Stage::Show,
+        Query::Snapshot => Stage::Snapshot,
+        Query::Prepare(_) => Stage::Prepare,
+    })
 }
 
 /// Plans a query over the tables as the transaction sees them.

@@ -8,6 +8,7 @@ use super::datum::Datum;
 use super::expr::Expr;
 use super::select::Select;
 use crate::error::Error;
+use crate::session::Env;
 use crate::value::Value;
 use std::collections::BTreeSet;
 
@@ -106,6 +107,76 @@ impl Sub {
             }
             Kind::List => Answered::List(List::new(rows)),
         })
+    }
+}
+
+/// The subqueries of one statement, and what they answered.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    subs: Vec<Sub>,
+    pub answers: Vec<Answered>,
+    /// The one that is asked about the row under way, and how far it is.
+    at: usize,
+    under_way: Option<Box<Select>>,
+}
+
+impl Asked {
+    pub fn new(subs: Vec<Sub>) -> Asked {
+        let answers = subs.iter().map(|_| Answered::Not).collect();
+        Asked { subs, answers, at: 0, under_way: None }
+    }
+
+    /// Whether one of them looks at the row around it.
+    pub fn correlated(&self) -> bool {
+        self.subs.iter().any(|sub| sub.correlated)
+    }
+
+    pub fn selects(&self) -> impl Iterator<Item = &Select> {
+        self.subs.iter().map(|sub| &*sub.select)
+    }
+
+    /// Runs those that look at no row; whether it is done.
+    pub fn settle(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
+        for (sub, answer) in self.subs.iter_mut().zip(&mut self.answers) {
+            if !sub.correlated && matches!(answer, Answered::Not) {
+                match sub.select.rows(env)? {
+                    Some(rows) => *answer = sub.answered(rows)?,
+                    None => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Asks the others about a row; whether it is done. If not, it is to be called again for the same row.
+    pub fn ask(&mut self, env: &mut Env<'_>, cells: &[Value]) -> Result<bool, Error> {
+        while let Some(sub) = self.subs.get(self.at) {
+            if sub.correlated {
+                if *env.budget == 0 {
+                    return Ok(false);
+                }
+                let mut asking = match self.under_way.take() {
+                    Some(under_way) => under_way,
+                    None => {
+                        // To begin one costs a unit; to go on with it costs only what it does.
+                        *env.budget -= 1;
+                        let mut select = sub.select.clone();
+                        select.bind(cells);
+                        select
+                    }
+                };
+                match asking.rows(env)? {
+                    Some(rows) => self.answers[self.at] = sub.answered(rows)?,
+                    None => {
+                        self.under_way = Some(asking);
+                        return Ok(false);
+                    }
+                }
+            }
+            self.at += 1;
+        }
+        self.at = 0;
+        Ok(true)
     }
 }
 

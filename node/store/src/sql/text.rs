@@ -28,8 +28,8 @@ pub struct Piece {
     params: usize,
 }
 
-/// The statements of a request, without the empty ones.
-pub fn pieces(sql: &str) -> Result<Vec<Piece>, Error> {
+/// The statements of a request, without the empty ones. `ansi_quotes`: what stands in `"` is a name.
+pub fn pieces(sql: &str, ansi_quotes: bool) -> Result<Vec<Piece>, Error> {
     let tokens = Tokenizer::new(&DIALECT, sql).tokenize_with_location();
     let tokens = tokens.map_err(|error| Error::Syntax { why: error.to_string() })?;
     let mut pieces = vec![Piece::default()];
@@ -39,6 +39,11 @@ pub fn pieces(sql: &str) -> Result<Vec<Piece>, Error> {
         match token {
             Token::SemiColon => pieces.push(Piece::default()),
             Token::Whitespace(_) => {}
+            Token::DoubleQuotedString(name) if ansi_quotes => {
+                let token =
+                    Token::Word(Word { value: name, quote_style: Some('`'), keyword: Keyword::NoKeyword });
+                piece.tokens.push(TokenWithSpan { token, span });
+            }
             // The parser does not count them.
             Token::Placeholder(name) if name == "?" => {
                 let token = Token::Placeholder(format!("?{}", piece.params));
@@ -140,6 +145,17 @@ impl Piece {
 
     /// `LOCK IN SHARE MODE` is what MySQL said before `FOR SHARE`.
     fn translate(&mut self) {
+        if self.begins(&["ALTER", "TABLE"]) {
+            // `DROP KEY k` is `DROP INDEX k`.
+            for at in 3..self.tokens.len() {
+                if self.is(at, "KEY")
+                    && self.is(at - 1, "DROP")
+                    && let Token::Word(word) = &mut self.tokens[at].token
+                {
+                    (word.value, word.keyword) = ("INDEX".into(), Keyword::INDEX);
+                }
+            }
+        }
         if !self.begins(&["SELECT"]) || !self.cut_end(&["LOCK", "IN", "SHARE", "MODE"]) {
             return;
         }
@@ -344,7 +360,7 @@ mod tests {
     use super::*;
 
     fn items(sql: &str) -> Vec<String> {
-        pieces(sql).unwrap()[0].items(sql).iter().map(|item| (*item).to_owned()).collect()
+        pieces(sql, false).unwrap()[0].items(sql).iter().map(|item| (*item).to_owned()).collect()
     }
 
     #[test]
@@ -360,14 +376,14 @@ mod tests {
 
     #[test]
     fn statements_are_cut_at_semicolons_outside_of_texts() {
-        let list = pieces("SELECT ';'; ; BEGIN -- x ; y\n;/* ; */").unwrap();
+        let list = pieces("SELECT ';'; ; BEGIN -- x ; y\n;/* ; */", false).unwrap();
         assert_eq!(list.len(), 2);
         assert!(list[1].begins(&["begin"]));
     }
 
     #[test]
     fn depth_is_bounded_before_the_stack_is() {
-        let parse = |sql: String| pieces(&sql).unwrap().remove(0).parse();
+        let parse = |sql: String| pieces(&sql, false).unwrap().remove(0).parse();
         let too_deep = |sql: String| matches!(parse(sql), Err(Error::TooLarge { .. }));
         assert!(too_deep(format!("SELECT 1{}", "+1".repeat(TREE_DEPTH_MAX + 1))));
         assert!(too_deep(format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500))));

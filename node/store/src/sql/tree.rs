@@ -5,6 +5,7 @@
 //! compared with an empty tree.
 
 use super::compile::{names, unsupported};
+use super::compound::{Scope, column_names, named, query};
 use super::out::Direction;
 use crate::error::Error;
 use sqlparser::ast::{self, Expr as Ast, SetExpr, Statement as Tree};
@@ -41,7 +42,15 @@ pub enum Item {
 #[derive(Debug)]
 pub enum Factor {
     Table(TableRef),
-    Derived { tree: Box<SelectTree>, alias: String },
+    Derived {
+        /// One query, or those of a UNION, each with whether what came by then is to be there once.
+        parts: Vec<(SelectTree, bool)>,
+        alias: String,
+        /// Other names for its columns; empty: as they are.
+        columns: Vec<String>,
+        /// It may look at the row around the query that it stands in.
+        lateral: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -52,6 +61,8 @@ pub struct Joined {
     pub using: Vec<String>,
     /// A LEFT JOIN.
     pub outer: bool,
+    /// It was written before the one before it: a RIGHT JOIN, turned round.
+    pub turned: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +78,8 @@ pub struct SelectTree {
     pub offset: Option<Ast>,
     pub distinct: bool,
     pub lock: bool,
+    /// What WITH gave a name to.
+    pub scope: Scope,
 }
 
 /// What an insert does with a row whose key is there.
@@ -105,7 +118,7 @@ fn blank(sql: &str) -> Tree {
     trees.remove(0)
 }
 
-fn blank_select() -> &'static ast::Query {
+pub fn blank_select() -> &'static ast::Query {
     static BLANK: OnceLock<ast::Query> = OnceLock::new();
     BLANK.get_or_init(|| match blank("SELECT 1") {
         Tree::Query(query) => *query,
@@ -129,22 +142,27 @@ pub fn table_name(name: &ast::ObjectName) -> Result<TableRef, Error> {
 }
 
 /// All tables of a list, in their order.
-fn joined(from: Vec<ast::TableWithJoins>) -> Result<Vec<Joined>, Error> {
+fn joined(from: Vec<ast::TableWithJoins>, scope: &Scope) -> Result<Vec<Joined>, Error> {
     use ast::{JoinConstraint as On, JoinOperator as Op};
     let mut all = Vec::new();
     for ast::TableWithJoins { relation, joins } in from {
-        let Some(first) = factor(relation)? else {
+        let Some(first) = factor(relation, scope)? else {
             if joins.is_empty() {
                 continue;
             }
             return unsupported("DUAL in a JOIN");
         };
-        all.push(Joined { factor: first, on: None, using: Vec::new(), outer: false });
+        all.push(Joined { factor: first, on: None, using: Vec::new(), outer: false, turned: false });
         for join in joins {
+            let mut turned = false;
             let (outer, constraint) = match join.join_operator {
                 Op::Join(on) | Op::Inner(on) | Op::CrossJoin(on) | Op::StraightJoin(on) => (false, on),
                 Op::Left(on) | Op::LeftOuter(on) => (true, on),
-                Op::Right(_) | Op::RightOuter(_) => return unsupported("RIGHT JOIN"),
+                Op::Right(on) | Op::RightOuter(on) if all.len() == 1 => {
+                    turned = true;
+                    (true, on)
+                }
+                Op::Right(_) | Op::RightOuter(_) => return unsupported("RIGHT JOIN behind other tables"),
                 Op::FullOuter(_) => return unsupported("FULL JOIN"),
                 _ => return unsupported("this kind of JOIN"),
             };
@@ -155,12 +173,17 @@ fn joined(from: Vec<ast::TableWithJoins>) -> Result<Vec<Joined>, Error> {
                     (None, list.iter().map(name).collect::<Result<_, Error>>()?)
                 }
                 On::None if !outer => (None, Vec::new()),
-                On::None => return Err(Error::Syntax { why: "a LEFT JOIN wants ON".into() }),
+                On::None => return Err(Error::Syntax { why: "a LEFT or RIGHT JOIN wants ON".into() }),
                 On::Natural => return unsupported("NATURAL JOIN"),
                 On::UsingAlias(..) => return unsupported("USING … AS"),
             };
-            let Some(factor) = factor(join.relation)? else { return unsupported("DUAL in a JOIN") };
-            all.push(Joined { factor, on, using, outer });
+            let Some(mut factor) = factor(join.relation, scope)? else {
+                return unsupported("DUAL in a JOIN");
+            };
+            if turned {
+                mem::swap(&mut all[0].factor, &mut factor);
+            }
+            all.push(Joined { factor, on, using, outer, turned });
         }
     }
     // InnoDB's bound is the same.
@@ -172,22 +195,24 @@ fn joined(from: Vec<ast::TableWithJoins>) -> Result<Vec<Joined>, Error> {
     Ok(all)
 }
 
-fn factor(relation: ast::TableFactor) -> Result<Option<Factor>, Error> {
+fn factor(relation: ast::TableFactor, scope: &Scope) -> Result<Option<Factor>, Error> {
     match relation {
         ast::TableFactor::Derived { lateral: false, subquery, alias, sample: None } => {
             let Some(alias) = alias else {
                 let message = "Every derived table must have its own alias".into();
                 return Err(Error::Sql { code: 1248, state: "42000", message });
             };
-            if !alias.columns.is_empty() {
-                return unsupported("column aliases of a table");
-            }
-            let tree = Box::new(select(*subquery, &[])?);
-            Ok(Some(Factor::Derived { tree, alias: alias.name.value }))
+            let columns = column_names(&alias)?;
+            let parts = vec![(query(*subquery, &[], scope)?, false)];
+            Ok(Some(Factor::Derived { parts, alias: alias.name.value, columns, lateral: false }))
         }
         other => {
             let table = ast::TableWithJoins { relation: other, joins: Vec::new() };
-            Ok(one_table(vec![table])?.map(Factor::Table))
+            let Some(table) = one_table(vec![table])? else { return Ok(None) };
+            let found = named(scope, &table.name).filter(|_| table.database.is_none());
+            let Some((tree, columns, scope)) = found else { return Ok(Some(Factor::Table(table))) };
+            let (parts, columns) = (vec![(query(tree.clone(), &[], scope)?, false)], columns.to_vec());
+            Ok(Some(Factor::Derived { parts, alias: table.alias, columns, lateral: false }))
         }
     }
 }
@@ -239,7 +264,7 @@ fn clipped(tree: &impl std::fmt::Display) -> String {
     tree.to_string().chars().take(80).collect()
 }
 
-fn order(by: Option<ast::OrderBy>) -> Result<Vec<(Ast, Direction)>, Error> {
+pub fn order(by: Option<ast::OrderBy>) -> Result<Vec<(Ast, Direction)>, Error> {
     match by {
         None => Ok(Vec::new()),
         Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(list), interpolate: None }) => {
@@ -265,17 +290,22 @@ fn order_list(list: Vec<ast::OrderByExpr>) -> Result<Vec<(Ast, Direction)>, Erro
     list.into_iter().map(one).collect()
 }
 
-/// `texts`: the items as they were written, if they were asked for.
-pub fn select(mut query: ast::Query, texts: &[&str]) -> Result<SelectTree, Error> {
-    let order = order(query.order_by.take())?;
-    let (limit, offset) = match query.limit_clause.take() {
-        None => (None, None),
+/// LIMIT and OFFSET.
+pub fn bounds(clause: Option<ast::LimitClause>) -> Result<(Option<Ast>, Option<Ast>), Error> {
+    match clause {
+        None => Ok((None, None)),
         Some(ast::LimitClause::LimitOffset { limit, offset, limit_by }) if limit_by.is_empty() => {
-            (limit, offset.map(|offset| offset.value))
+            Ok((limit, offset.map(|offset| offset.value)))
         }
-        Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => (Some(limit), Some(offset)),
-        Some(other) => return unsupported(clipped(&other)),
-    };
+        Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => Ok((Some(limit), Some(offset))),
+        Some(other) => unsupported(clipped(&other)),
+    }
+}
+
+/// One SELECT. `texts`: the items as they were written, if they were asked for.
+pub fn select(mut query: ast::Query, texts: &[&str], scope: &Scope) -> Result<SelectTree, Error> {
+    let order = order(query.order_by.take())?;
+    let (limit, offset) = bounds(query.limit_clause.take())?;
     let mut lock = false;
     for clause in mem::take(&mut query.locks) {
         if clause.of.is_some() {
@@ -287,14 +317,9 @@ pub fn select(mut query: ast::Query, texts: &[&str]) -> Result<SelectTree, Error
         }
         lock = true;
     }
-    if query.with.is_some() {
-        return unsupported("WITH");
-    }
     let blank = blank_select();
     let mut select = match *mem::replace(&mut query.body, blank.body.clone()) {
         SetExpr::Select(select) => *select,
-        SetExpr::SetOperation { op, .. } => return unsupported(op.to_string()),
-        SetExpr::Query(_) => return unsupported("a query in parentheses"),
         SetExpr::Values(_) => return unsupported("VALUES as a query"),
         SetExpr::Table(_) => return unsupported("TABLE as a query"),
         other => return unsupported(clipped(&other)),
@@ -304,7 +329,7 @@ pub fn select(mut query: ast::Query, texts: &[&str]) -> Result<SelectTree, Error
     }
     let SetExpr::Select(blank) = &*blank.body else { unreachable!("a SELECT is a select") };
     let projection = mem::replace(&mut select.projection, blank.projection.clone());
-    let from = joined(mem::take(&mut select.from))?;
+    let from = joined(mem::take(&mut select.from), scope)?;
     let filter = select.selection.take();
     let having = select.having.take();
     let distinct = match select.distinct.take() {
@@ -368,7 +393,8 @@ pub fn select(mut query: ast::Query, texts: &[&str]) -> Result<SelectTree, Error
             other => return unsupported(clipped(&other)),
         });
     }
-    Ok(SelectTree { items, from, filter, group, having, order, limit, offset, distinct, lock })
+    let scope = scope.clone();
+    Ok(SelectTree { items, from, filter, group, having, order, limit, offset, distinct, lock, scope })
 }
 
 /// Column and value of each assignment.
@@ -406,11 +432,11 @@ pub fn insert(mut insert: ast::Insert) -> Result<InsertTree, Error> {
             columns = names;
             vec![values]
         }
-        Some(query) if matches!(*query.body, SetExpr::Select(_)) => {
-            from = Some(Box::new(select(query, &[])?));
+        Some(asked) if !matches!(*asked.body, SetExpr::Values(_)) => {
+            from = Some(Box::new(query(asked, &[], &None)?));
             Vec::new()
         }
-        Some(query) => match *query.body {
+        Some(asked) => match *asked.body {
             SetExpr::Values(values) => values.rows.into_iter().map(|row| row.content).collect(),
             other => return unsupported(format!("INSERT … {}", clipped(&other))),
         },

@@ -27,8 +27,7 @@ const SQL_MODE: &str = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,N
                         ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 /// Modes that give the same text another meaning. A mode that is less strict is taken and remembered; what it would
 /// let through with a warning stays an error.
-const OTHER_GRAMMARS: &[&str] =
-    &["ANSI", "ANSI_QUOTES", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "HIGH_NOT_PRECEDENCE", "ORACLE"];
+const OTHER_GRAMMARS: &[&str] = &["NO_BACKSLASH_ESCAPES", "HIGH_NOT_PRECEDENCE", "ORACLE"];
 
 /// User variables (`@x`) of one session, and bytes of a value of theirs.
 const USER_VARS_MAX: usize = 256;
@@ -312,6 +311,28 @@ impl Vars {
             Some(Value::Text(mode)) => mode.to_ascii_uppercase().contains("ONLY_FULL_GROUP_BY"),
             _ => true,
         }
+    }
+
+    fn mode(&self, name: &str) -> bool {
+        match self.set.get("sql_mode") {
+            Some(Value::Text(modes)) => modes.split(',').any(|mode| mode == name || mode == "ANSI"),
+            _ => false,
+        }
+    }
+
+    /// Whether what stands in `"` is a name, and no text.
+    pub fn ansi_quotes(&self) -> bool {
+        self.mode("ANSI_QUOTES")
+    }
+
+    /// Whether `||` joins texts.
+    pub fn pipes_concat(&self) -> bool {
+        self.mode("PIPES_AS_CONCAT")
+    }
+
+    /// Whether foreign keys are looked at.
+    pub fn foreign_checks(&self) -> bool {
+        !matches!(self.set.get("foreign_key_checks"), Some(Value::Text(off)) if off == "0")
     }
 
     /// `@@name`.

@@ -18,7 +18,13 @@ pub fn proposal(n: u64) -> ProposalId {
 }
 
 pub fn int(name: &str) -> Column {
-    Column { name: name.into(), kind: ColumnType::Int { bits: 64 }, nullable: true, default: None }
+    Column {
+        name: name.into(),
+        kind: ColumnType::Int { bits: 64 },
+        nullable: true,
+        default: None,
+        members: None,
+    }
 }
 
 /// `id`, `v`; the key is `id`.
@@ -30,7 +36,9 @@ pub fn pairs(name: &str) -> TableDef {
         auto_increment: None,
         indexes: Vec::new(),
         stamps: Vec::new(),
+        foreign: Vec::new(),
         if_not_exists: false,
+        unchecked: false,
     }
 }
 

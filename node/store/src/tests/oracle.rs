@@ -135,7 +135,7 @@ fn operation(
         let new = row::encode(&[(*id).into(), draft.value.into()]);
         let change = match (now, delete) {
             (None, true) => {
-                set.reads.push(ReadKey { table: 0, key: key_of(*id), read_at: Seqno(read_at) });
+                set.reads.push(ReadKey { table: 0, key: key_of(*id), read_at: Seqno(read_at), held: false });
                 continue;
             }
             (None, false) => RowChange::Insert(new.into()),
@@ -152,7 +152,7 @@ fn operation(
         set.rows.push(RowOp { table: 0, key: key_of(*id), read_at: Seqno(read_at), change });
     }
     for (id, lag) in &draft.reads {
-        set.reads.push(ReadKey { table: 0, key: key_of(*id), read_at: Seqno(at(*lag)) });
+        set.reads.push(ReadKey { table: 0, key: key_of(*id), read_at: Seqno(at(*lag)), held: false });
     }
     for (from, to, lag) in &draft.ranges {
         let (from, to) = (key_of(*from), to.map(key_of));

@@ -23,6 +23,7 @@ fn must_fail(bug: Bug) -> &'static str {
         Bug::AdditionLost => "tests::add::additions_of_three_nodes_to_one_row_all_happen",
         Bug::SnapshotMovesBlindly => "tests::queues::a_snapshot_moves_on_while_what_was_read_stands",
         Bug::WaiterForgotten => "queue::tests::each_in_turn",
+        Bug::ParentNotCertified => "tests::foreign::of_two_that_would_leave_an_orphan_the_second_is_refused",
         Bug::IdMarkLost => "tests::ids::no_id_is_handed_out_twice_nor_outside_its_class",
     }
 }

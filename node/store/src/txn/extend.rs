@@ -92,8 +92,12 @@ impl Txn {
             else {
                 return false;
             };
-            let key =
-                |key: &Vec<u8>, read_at: Seqno| ReadKey { table, key: Bytes::copy_from_slice(key), read_at };
+            let key = |key: &Vec<u8>, read_at: Seqno| ReadKey {
+                table,
+                key: Bytes::copy_from_slice(key),
+                read_at,
+                held: false,
+            };
             set.reads.extend(part.writes.iter().map(|(k, write)| key(k, write.read_at)));
             set.reads.extend(part.reads.iter().map(|(k, read_at)| key(k, *read_at)));
             set.ranges.extend(part.ranges.iter().map(|range| ReadRange {
@@ -107,7 +111,8 @@ impl Txn {
         if all {
             for (id, key) in &self.peeks.keys {
                 let Some(table) = place(&mut set, *id) else { return false };
-                set.reads.push(ReadKey { table, key: Bytes::copy_from_slice(key), read_at: at });
+                let key = Bytes::copy_from_slice(key);
+                set.reads.push(ReadKey { table, key, read_at: at, held: false });
             }
             for (id, index, from, to) in &self.peeks.ranges {
                 let Some(table) = place(&mut set, *id) else { return false };

@@ -154,7 +154,7 @@ impl Txn {
         if let Some(lost) = lost {
             return Err(lost);
         }
-        self.walked(scan, Some(n), ended);
+        self.walked(scan, ended);
         Ok(ended)
     }
 

@@ -27,6 +27,8 @@ pub struct Scan {
     pub(super) from: Vec<u8>,
     pub(super) to: Option<Vec<u8>>,
     pub(super) lock: bool,
+    /// For a foreign key.
+    pub(super) foreign: bool,
     /// The last key that was looked at.
     pub(super) last: Option<Vec<u8>>,
 }
@@ -49,7 +51,7 @@ impl Scan {
     /// Rows with `from <= key < to` as encoded keys, in key order; `to: None` is the end of the table. With
     /// `lock`, what is read is certified, as `FOR UPDATE` asks.
     pub fn new(info: Arc<TableInfo>, from: Vec<u8>, to: Option<Vec<u8>>, lock: bool) -> Scan {
-        Scan { info, index: None, from, to, lock, last: None }
+        Scan { info, index: None, from, to, lock, foreign: false, last: None }
     }
 
     /// The same over places of a secondary key: rows come in its order.
@@ -60,7 +62,7 @@ impl Scan {
         to: Option<Vec<u8>>,
         lock: bool,
     ) -> Scan {
-        Scan { info, index: Some(index), from, to, lock, last: None }
+        Scan { info, index: Some(index), from, to, lock, foreign: false, last: None }
     }
 
     pub fn info(&self) -> &Arc<TableInfo> {
@@ -160,41 +162,37 @@ impl Txn {
         if scan.lock {
             locked.iter().for_each(|key| self.note_locked(scan.info.id, key));
         }
-        self.walked(scan, None, ended);
+        self.walked(scan, ended);
         Ok(ended)
     }
 
     /// Notes the part of a range that was walked over, once it was.
-    pub(super) fn walked(&mut self, scan: &Scan, index: Option<usize>, ended: Walk) {
+    pub(super) fn walked(&mut self, scan: &Scan, ended: Walk) {
         let to = match ended {
             Walk::Yield => return,
             Walk::Stopped => scan.last.as_ref().map(|last| key::after(last)),
             Walk::End => scan.to.clone(),
         };
         if scan.lock || self.isolation == Isolation::Serializable {
-            self.note_range(&scan.info, index, scan.from.clone(), to);
+            self.note_range(scan, to);
         } else {
-            self.peeks.range(scan.info.id, index, scan.from.clone(), to);
+            self.peeks.range(scan.info.id, scan.index, scan.from.clone(), to);
         }
     }
 
-    fn note_range(
-        &mut self,
-        info: &Arc<TableInfo>,
-        index: Option<usize>,
-        from: Vec<u8>,
-        to: Option<Vec<u8>>,
-    ) {
+    /// Notes what was walked over, up to `to`, to be certified.
+    fn note_range(&mut self, scan: &Scan, to: Option<Vec<u8>>) {
         let read_at = self.at();
-        let part = self.part(info);
-        let range = Range { index, from, to, read_at };
+        let Scan { index, foreign, .. } = *scan;
+        let range = Range { index, from: scan.from.clone(), to, read_at, foreign };
+        let part = self.part(&scan.info);
         if !part.ranges.contains(&range) {
             part.ranges.push(range);
             if part.ranges.len() > READ_RANGES_MAX {
                 part.coarsen();
                 self.noted.clear();
             } else {
-                self.noted.push((info.id, None));
+                self.noted.push((scan.info.id, None));
             }
         }
     }

@@ -40,6 +40,7 @@
 pub mod auth;
 mod error;
 pub mod flag;
+mod literal;
 mod login;
 mod packet;
 mod prepared;
@@ -327,10 +328,10 @@ impl Connection {
                 self.close();
                 Command::Quit
             }
-            Some(com::QUERY) => match String::from_utf8(body) {
+            Some(com::QUERY) => match literal::text(body) {
                 Ok(text) => Command::Query(text),
-                Err(bad) => {
-                    self.not_text(bad.utf8_error().valid_up_to(), out);
+                Err(at) => {
+                    self.not_text(at, out);
                     return Ok(None);
                 }
             },
@@ -366,10 +367,10 @@ impl Connection {
                 self.set_option(&body, out);
                 return Ok(None);
             }
-            Some(com::STMT_PREPARE) => match String::from_utf8(body) {
+            Some(com::STMT_PREPARE) => match literal::text(body) {
                 Ok(text) => Command::Prepare(text),
-                Err(bad) => {
-                    self.not_text(bad.utf8_error().valid_up_to(), out);
+                Err(at) => {
+                    self.not_text(at, out);
                     return Ok(None);
                 }
             },

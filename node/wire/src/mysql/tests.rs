@@ -222,7 +222,10 @@ fn commands_that_need_no_host_are_answered_here() {
     let (_, out) = command(&mut conn, &[com::SET_OPTION, 0, 0]);
     assert!(conn.multi_statements());
     assert_eq!(packets(&out), [(1, vec![0xfe, 0, 0, 2, 0])]);
-    let (event, out) = command(&mut conn, b"\x03SELECT '\xff'");
+    let (event, _) = command(&mut conn, b"\x03SELECT '\xff'");
+    assert_eq!(event, Some(Ok(Event::Command(Command::Query("SELECT  X'ff'".into())))));
+    conn.ok(&Okay::default(), false, &mut Vec::new());
+    let (event, out) = command(&mut conn, b"\x03SELECT \xff");
     assert_eq!((event, &packets(&out)[0].1[1..3]), (None, &1300_u16.to_le_bytes()[..]));
     assert!(conn.idle());
 }
