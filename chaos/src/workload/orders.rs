@@ -112,7 +112,7 @@ impl Workload for Orders {
         let snapshot = [Isolation::RepeatableRead, Isolation::Serializable];
         if draws.chance(self.plan.read_per_mille) {
             let op = Op::Look;
-            return Task { form: Form::Script(*draws.pick(&snapshot)), writes: false, op };
+            return Task { form: Form::Script(*draws.pick(&snapshot)), writes: Writes::Nothing, op };
         }
         let customer = draws.below(self.plan.keys.into()) as i64;
         let n = draws.below(self.orders.len().max(1) as u64) as usize;
@@ -138,7 +138,7 @@ impl Workload for Orders {
             true => *draws.pick(&[Form::Auto, Form::Script(isolation)]),
             false => Form::Session(isolation),
         };
-        Task { form, writes: true, op }
+        Task { form, writes: Writes::Noted, op }
     }
 
     fn run(&mut self, op: &mut Op, stage: u32, _last: &[StepResult], run: &mut Run) -> Next {
