@@ -69,7 +69,7 @@ fn main() {
         session.start(request).expect("nothing is under way");
         loop {
             match session.run(&store, &mut local, &ctx, &mut 1_000_000) {
-                Progress::Yield => {}
+                Progress::Yield | Progress::Wait(_) => {}
                 Progress::Order(op) => {
                     log.push(op);
                     let n = log.len();

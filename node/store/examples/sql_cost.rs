@@ -36,7 +36,7 @@ impl Node {
         };
         loop {
             match self.session.run(&self.store, &mut self.local, &ctx, &mut 1024) {
-                Progress::Yield => {}
+                Progress::Yield | Progress::Wait(_) => {}
                 Progress::Order(op) => {
                     self.applied += 1;
                     let id = ProposalId { slot: Slot::ALL[0], epoch: BootEpoch(1), counter: self.applied };
