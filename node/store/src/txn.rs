@@ -10,25 +10,23 @@
 use crate::apply::{PRIMARY, duplicate};
 use crate::error::Error;
 use crate::key;
-use crate::op::{Op, ReadKey, ReadRange, RowChange, RowOp, WriteSet};
 use crate::request::Isolation;
 use crate::row;
 use crate::store::Store;
 use crate::table::{Entry, TableId, TableInfo};
 use crate::value::Value;
-use crate::zoo::{self, Bug};
-use plait_base::{Bytes, Seqno};
+use plait_base::Seqno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Read keys of one table that are certified one by one; beyond it the span that they lie in is certified.
 const READ_KEYS_MAX: usize = 10_000;
-/// Savepoints of one transaction.
-const SAVEPOINTS_MAX: usize = 1_000;
 
+mod encode;
 mod extend;
 mod foreign;
 mod places;
+mod savepoint;
 mod scan;
 
 use extend::Peeks;
@@ -222,61 +220,6 @@ impl Txn {
                 None => drop(part.ranges.pop()),
             }
         }
-    }
-
-    /// From here on [`back_to`](Txn::back_to) this name takes writes back. Another of that name is forgotten.
-    pub fn savepoint(&mut self, name: String) -> Result<(), Error> {
-        self.savepoints.retain(|(other, ..)| *other != name);
-        if self.savepoints.len() == SAVEPOINTS_MAX {
-            let (got, max) = (SAVEPOINTS_MAX as u64 + 1, SAVEPOINTS_MAX as u64);
-            return Err(Error::TooLarge { what: "the number of savepoints", got, max });
-        }
-        // What came before the first one is never taken back to one.
-        if self.savepoints.is_empty() {
-            self.undo.clear();
-        }
-        self.savepoints.push((name, self.undo.len(), self.bytes));
-        Ok(())
-    }
-
-    /// Takes back all writes since a savepoint, which stays; later ones are forgotten.
-    pub fn back_to(&mut self, name: &str) -> Result<(), Error> {
-        let at = self.savepoints.iter().position(|(other, ..)| other == name);
-        let at = at.ok_or_else(|| Txn::no_savepoint(name))?;
-        self.savepoints.truncate(at + 1);
-        let (_, length, bytes) = self.savepoints[at];
-        self.undo_to(length, bytes);
-        Ok(())
-    }
-
-    /// Forgets a savepoint and those after it; what was written stays.
-    pub fn release(&mut self, name: &str) -> Result<(), Error> {
-        let at = self.savepoints.iter().position(|(other, ..)| other == name);
-        self.savepoints.truncate(at.ok_or_else(|| Txn::no_savepoint(name))?);
-        Ok(())
-    }
-
-    pub(crate) fn no_savepoint(name: &str) -> Error {
-        Error::Sql { code: 1305, state: "42000", message: format!("SAVEPOINT {name} does not exist") }
-    }
-
-    fn undo_to(&mut self, length: usize, bytes: u64) {
-        while self.undo.len() > length {
-            let Some((table, key, before)) = self.undo.pop() else { break };
-            let part = self.tables.get_mut(&table).expect("a write belongs to a table that was looked up");
-            let undone = match before {
-                Some(now) => {
-                    let write = part.writes.get_mut(&key).expect("it was written before");
-                    let undone = std::mem::replace(&mut write.now, now);
-                    let now = write.now.clone();
-                    part.moved(&key, undone.as_deref(), now.as_deref());
-                    continue;
-                }
-                None => part.writes.remove(&key).and_then(|write| write.now),
-            };
-            part.moved(&key, undone.as_deref(), None);
-        }
-        self.bytes = bytes;
     }
 
     /// The position whose rows writes and locking reads are of.
@@ -577,76 +520,6 @@ impl Txn {
         Ok(true)
     }
 
-    /// The ordered operation of this transaction's commit; `None` if it wrote nothing. A transaction that only read
-    /// saw one prefix of the order, and stands there.
-    pub fn encode(&self, store: &Store) -> Option<Bytes> {
-        assert!(self.cascades.is_empty(), "what follows from a change is done before the next");
-        if !self.has_writes() {
-            return None;
-        }
-        let mut set = WriteSet::default();
-        for part in self.tables.values() {
-            let untouched = part.writes.is_empty() && part.held.is_empty();
-            if untouched && part.reads.is_empty() && part.ranges.is_empty() {
-                continue;
-            }
-            let table = set.tables.len();
-            set.tables.push((part.info.id, part.info.schema_version));
-            for (key, write) in &part.writes {
-                let (key, read_at) = (Bytes::copy_from_slice(key), write.read_at);
-                let change = match (&write.base, &write.now) {
-                    (None, Some(now)) => RowChange::Insert(Bytes::copy_from_slice(now)),
-                    (Some(base), Some(now)) if base != now => RowChange::Update {
-                        before: row::hash(base),
-                        cells: (row::diff(base, now).into_iter())
-                            .map(|(at, cell)| (at, Bytes::copy_from_slice(cell)))
-                            .collect(),
-                    },
-                    (Some(base), None) => RowChange::Delete { before: row::hash(base) },
-                    // Written and put back: it must still be as it was.
-                    (None, None) | (Some(_), Some(_)) => {
-                        set.reads.push(ReadKey { table, key, read_at, held: false });
-                        continue;
-                    }
-                };
-                set.rows.push(RowOp { table, key, read_at, change });
-            }
-            for (key, read_at) in &part.held {
-                if !part.writes.contains_key(key) {
-                    let (key, read_at) = (Bytes::copy_from_slice(key), *read_at);
-                    set.reads.push(ReadKey { table, key, read_at, held: true });
-                }
-            }
-            for (key, read_at) in part.reads.iter().filter(|_| !self.galera) {
-                if !part.writes.contains_key(key) {
-                    let (key, read_at) = (Bytes::copy_from_slice(key), *read_at);
-                    set.reads.push(ReadKey { table, key, read_at, held: false });
-                }
-            }
-            // Of the ranges Galera certifies none but those of foreign keys.
-            for range in part.ranges.iter().filter(|range| range.foreign || !self.galera) {
-                set.ranges.push(ReadRange {
-                    table,
-                    index: range.index,
-                    from: Bytes::copy_from_slice(&range.from),
-                    to: range.to.as_deref().map(Bytes::copy_from_slice),
-                    read_at: range.read_at,
-                });
-            }
-        }
-        if zoo::on(Bug::LastSeenAtCommit) {
-            let at = store.applied();
-            set.rows.iter_mut().for_each(|row| row.read_at = at);
-            set.reads.iter_mut().for_each(|read| read.read_at = at);
-            set.ranges.iter_mut().for_each(|range| range.read_at = at);
-        }
-        let rows = set.rows.iter().map(|row| row.read_at);
-        let reads = set.reads.iter().map(|read| read.read_at);
-        let ranges = set.ranges.iter().map(|range| range.read_at);
-        set.read_at = rows.chain(reads).chain(ranges).min().expect("a write was read for");
-        Some(Op::WriteSet(set).encode())
-    }
-
     /// The name of a table that a refusal calls `#id`, since apply may not look at what is gone.
     pub(crate) fn named(&self, error: Error) -> Error {
         if let Error::SchemaChanged { table } = &error {
@@ -671,29 +544,6 @@ impl Write {
             (Some(base), Some(now)) => base != now,
             _ => true,
         }
-    }
-}
-
-impl Part {
-    /// Puts one range of each key, as early as the earliest read, in the place of all reads of this table.
-    fn coarsen(&mut self) {
-        let mut spans = BTreeMap::new();
-        let keys = self.reads.iter().map(|(key, at)| Range {
-            index: None,
-            from: key.clone(),
-            to: Some(key::after(key)),
-            read_at: *at,
-            foreign: false,
-        });
-        for range in keys.chain(self.ranges.iter().cloned()) {
-            let span = spans.entry((range.index, range.foreign)).or_insert_with(|| range.clone());
-            let Range { from, to, read_at, .. } = range;
-            span.from = span.from.clone().min(from);
-            span.to = span.to.take().zip(to).map(|(a, b)| a.max(b));
-            span.read_at = span.read_at.min(read_at);
-        }
-        self.reads.clear();
-        self.ranges = spans.into_values().collect();
     }
 }
 

@@ -46,6 +46,7 @@ mod text;
 mod time;
 mod tree;
 mod vars;
+mod written;
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 //! Each has the columns that the tools we know ask for, under MySQL's names; of what there is none here (views,
 //! triggers, routines) the tables are there and empty.
 
-use super::ddl::type_of;
 use super::show::{key_mark, keys};
 use super::vars::Vars;
+use super::written::type_of;
 use crate::foreign;
 use crate::request::{ColumnHead, ColumnType, ForeignKey};
 use crate::table::TableInfo;

@@ -3,11 +3,11 @@
 //! Each answer is a small table made on the spot; a LIKE or WHERE is applied to it as to any other.
 
 use super::compile::{Columns, Compiler, unsupported};
-use super::ddl::{literal, show_create, type_of};
 use super::eval::like;
 use super::expr::{Checks, Row};
 use super::tree::TableRef;
 use super::vars::Vars;
+use super::written::{literal, show_create, type_of};
 use crate::apply::PRIMARY;
 use crate::error::Error;
 use crate::request::{ColumnHead, ColumnType, IndexPart, Rows, StepResult, TableDef};
