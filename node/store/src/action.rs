@@ -63,6 +63,8 @@ impl Drops {
 }
 
 /// Something resumable that reads and writes through a transaction.
+// One lives in a session while it works: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Work {
     Steps(Steps),
     Sql(Box<sql::Statement>),

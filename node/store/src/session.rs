@@ -78,6 +78,8 @@ enum Plan {
     Sql(sql::Script),
 }
 
+// One lives in a session while it works: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 enum Doing {
     /// The next action is to be fetched.
     Next,

@@ -99,6 +99,8 @@ impl Lines<'_> {
         self.answer.push([id, text(what), text(table), text(kind), possible, key, rows, Some(extra)]);
     }
 
+    // One argument a column.
+    #[allow(clippy::too_many_arguments)]
     fn table(
         &mut self,
         id: u32,
