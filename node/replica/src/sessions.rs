@@ -10,7 +10,7 @@ use plait_base::{Bytes, Index, Mono, Now, Outcome, ProposalId, Room, Seqno};
 use plait_consensus::zoo::{self, Bug};
 use plait_consensus::{Reads, Refusal, Strand};
 use plait_store::{Context, Error, Progress, Reply, Request, Session, Verdict};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a session is doing.
@@ -61,7 +61,8 @@ pub(crate) struct Sessions {
     run: VecDeque<SessionId>,
     ordering: BTreeMap<u64, SessionId>,
     held: BTreeMap<(Seqno, Ticket), Hold>,
-    waiting: Vec<SessionId>,
+    /// By when they wait no longer.
+    waiting: BTreeSet<(Mono, SessionId)>,
     awaiting_lease: Vec<SessionId>,
     awaiting_index: Vec<SessionId>,
     max: usize,
@@ -77,7 +78,7 @@ impl Sessions {
             run: VecDeque::new(),
             ordering: BTreeMap::new(),
             held: BTreeMap::new(),
-            waiting: Vec::new(),
+            waiting: BTreeSet::new(),
             awaiting_lease: Vec::new(),
             awaiting_index: Vec::new(),
             max,
@@ -89,8 +90,9 @@ impl Sessions {
     }
 
     fn close(&mut self, id: SessionId) {
-        self.clients.remove(&id);
-        self.waiting.retain(|other| *other != id);
+        if let Some(Client { doing: Doing::Waiting(until), .. }) = self.clients.remove(&id) {
+            self.waiting.remove(&(until, id));
+        }
         self.awaiting_lease.retain(|other| *other != id);
         self.awaiting_index.retain(|other| *other != id);
     }
@@ -199,7 +201,7 @@ impl Replica {
                 Ok(Progress::Yield) => self.sessions.run.push_back(id),
                 Ok(Progress::Wait(until)) => {
                     client.doing = Doing::Waiting(until);
-                    self.sessions.waiting.push(id);
+                    self.sessions.waiting.insert((until, id));
                 }
                 Ok(Progress::Order(op)) => self.order(now, id, op),
                 Ok(Progress::Reply { reply, depends_on, hangup }) => {
@@ -227,20 +229,20 @@ impl Replica {
 
     fn wake(&mut self, id: SessionId) {
         if let Some(client) = self.sessions.clients.get_mut(&id)
-            && matches!(client.doing, Doing::Waiting(_))
+            && let Doing::Waiting(until) = client.doing
         {
             client.doing = Doing::Running;
-            self.sessions.waiting.retain(|other| *other != id);
+            self.sessions.waiting.remove(&(until, id));
             self.sessions.run.push_back(id);
         }
     }
 
     /// Those who have waited long enough are run to say so.
     fn wake_late(&mut self, now: Now) {
-        let clients = &self.sessions.clients;
-        let late = |id: &&SessionId| matches!(clients.get(id).map(|c| &c.doing), Some(Doing::Waiting(until)) if *until <= now.mono);
-        let late: Vec<_> = self.sessions.waiting.iter().filter(late).copied().collect();
-        late.into_iter().for_each(|id| self.wake(id));
+        while self.sessions.waiting.first().is_some_and(|(until, _)| *until <= now.mono) {
+            let (_, id) = self.sessions.waiting.pop_first().expect("there is a first one");
+            self.wake(id);
+        }
     }
 
     /// A session is over, and with it what it holds.

@@ -129,9 +129,8 @@ impl Store {
                     }
                 }
                 Op::Add(add) => {
-                    let add = add.clone();
                     *budget = budget.saturating_sub(1);
-                    let verdict = self.add(seqno, &add);
+                    let verdict = self.add(seqno, add);
                     work.rule(verdict);
                 }
                 Op::Reserve { table, slot, above, count } => {

@@ -199,6 +199,14 @@ impl Txn {
 
     /// Takes back all writes since the mark. What was read stays read.
     pub fn undo(&mut self) {
+        // What the writes found goes with them, and the client is told of it.
+        if self.undo.len() > self.mark {
+            self.peeks.give_up();
+        }
+        self.take_back();
+    }
+
+    fn take_back(&mut self) {
         self.cascades.clear();
         self.chain.clear();
         self.undo_to(self.mark, self.bytes_at_mark);
@@ -207,7 +215,7 @@ impl Txn {
 
     /// Takes back all that was done since the mark, reads too: for a statement that nobody was told of.
     pub(crate) fn forget(&mut self) {
-        self.undo();
+        self.take_back();
         self.peeks.truncate(self.peeks_at_mark);
         while let Some((table, key)) = self.holding.pop() {
             let part = self.tables.get_mut(&table).expect("who is held has its part");
@@ -240,6 +248,7 @@ impl Txn {
         let at = self.at();
         let Some(info) = store.table(name, at) else {
             self.rest_on(store.catalogue_changed());
+            self.peeks.give_up();
             // A table that was created after the snapshot is there for everybody else: begin again and see it.
             return Err(match store.table(name, store.applied_unpublished()) {
                 Some(_) => Error::SchemaChanged { table: name.to_owned() },
@@ -353,6 +362,10 @@ impl Txn {
             self.rest_on(entry.newest.seqno);
             entry.newest.row().map(<[u8]>::to_vec)
         });
+        // That there is nothing to change is an answer, which rests on the absence.
+        if row.is_none() {
+            self.peeks.key(info.id, key);
+        }
         Ok(Found { row, own: false })
     }
 
@@ -381,6 +394,10 @@ impl Txn {
             return Err(Error::TooLarge { what: "the size of a write-set, in bytes,", got: self.bytes, max });
         }
         let (id, at, galera) = (info.id, self.written_at(store), self.galera);
+        // What an earlier statement read stays remembered: this one may yet be taken back.
+        if self.peeks.len().0 > self.peeks_at_mark.0 {
+            self.peeks.written(id, &key);
+        }
         let part = self.part(info);
         let before = if found.own {
             let write = part.writes.get_mut(&key).expect("it was found in the overlay");

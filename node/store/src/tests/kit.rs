@@ -47,6 +47,11 @@ pub fn numbered(name: &str) -> TableDef {
     TableDef { auto_increment: Some(0), ..pairs(name) }
 }
 
+/// Of the first session of a node that serves.
+pub fn context() -> Context<'static> {
+    Context { now: Now::default(), may_read: Ok(()), status: &Vec::new, connection: 1, galera: false }
+}
+
 pub struct Node {
     pub store: Store,
     pub local: Local,
@@ -85,7 +90,7 @@ impl Node {
     /// The same for the session of this number.
     pub fn run_as(&mut self, session: &mut Session, connection: u64, now: Now) -> Progress {
         let may_read = if self.may_read { Ok(()) } else { Err("it is alone".to_owned()) };
-        let ctx = Context { now, may_read, status: &Vec::new, connection, galera: self.galera };
+        let ctx = Context { now, may_read, connection, galera: self.galera, ..context() };
         loop {
             let progress = session.run(&self.store, &mut self.local, &ctx, &mut { self.slice });
             if progress != Progress::Yield {

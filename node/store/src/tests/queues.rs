@@ -182,3 +182,23 @@ fn a_snapshot_does_not_move_past_a_write_to_a_row_that_was_written() {
     let reply = pair.run(0, vec![add("t", 2, 1)]).expect("nobody of this node is in its way");
     assert!(matches!(reply, Err(Error::Conflict { .. })), "{reply:?}");
 }
+
+/// What a client was told rests on what was read, whether or not it left a trace in the write-set.
+#[test]
+fn a_snapshot_does_not_move_past_an_answer() {
+    let sql = |text: &str| Request::Sql { text: text.to_owned(), multi: true };
+    let absent = || Request::Run(vec![update("t", 9, 1), delete("t", 9)]);
+    let taken_back = sql("SAVEPOINT s; UPDATE shop.t SET v = v + 1 WHERE id = 1; ROLLBACK TO SAVEPOINT s");
+    let failed = sql("UPDATE shop.t SET v = v * 1000000000000000000 WHERE id = 1");
+    for (told, meanwhile) in
+        [(absent(), insert("t", 9, 9)), (taken_back, delete("t", 1)), (failed, delete("t", 1))]
+    {
+        let mut pair = Pair::new();
+        let mut other = pair.cluster.session(2);
+        pair.begin(0);
+        let answer = pair.ask(0, told).expect("nobody of this node is in its way");
+        pair.cluster.run(&mut other, vec![meanwhile, update("t", 2, 21)]).expect("nobody is in its way");
+        let reply = pair.run(0, vec![add("t", 2, 1)]).expect("nobody of this node is in its way");
+        assert!(matches!(reply, Err(Error::Conflict { .. })), "after {answer:?}: {reply:?}");
+    }
+}

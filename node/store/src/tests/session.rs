@@ -168,13 +168,7 @@ fn a_retry_waits_until_the_winner_is_published() {
     }
     a.start(Request::Run(vec![add("t", 1, 1), get("t", 1)])).expect("nothing is under way");
     let node = &mut cluster.nodes[0];
-    let ctx = Context {
-        now: Default::default(),
-        may_read: Ok(()),
-        status: &Vec::new,
-        connection: 1,
-        galera: false,
-    };
+    let ctx = context();
     for _ in 0..20 {
         assert_eq!(a.run(&node.store, &mut node.local, &ctx, &mut 100), Progress::Yield);
     }
@@ -478,13 +472,7 @@ fn long_work_yields() {
     let rows = 3000;
     cluster.run(&mut a, (0..rows).map(|id| insert("t", id, id)).collect()).expect("the table is empty");
     let node = &mut cluster.nodes[0];
-    let ctx = Context {
-        now: Default::default(),
-        may_read: Ok(()),
-        status: &Vec::new,
-        connection: 1,
-        galera: false,
-    };
+    let ctx = context();
     a.start(Request::Run(vec![scan("t"), get("t", 5)])).expect("nothing is under way");
     let mut yields = 0;
     let reply = loop {

@@ -34,6 +34,9 @@ pub(super) struct Peeks {
 
 impl Peeks {
     pub fn key(&mut self, table: TableId, key: &[u8]) {
+        if self.is_last(table, key) {
+            return;
+        }
         if self.keys.len() < KEYS_MAX {
             self.keys.push((table, key.to_vec()));
         } else {
@@ -46,6 +49,17 @@ impl Peeks {
             self.ranges.push((table, index, from, to));
         } else {
             self.give_up();
+        }
+    }
+
+    fn is_last(&self, table: TableId, key: &[u8]) -> bool {
+        self.keys.last().is_some_and(|last| last.0 == table && last.1 == key)
+    }
+
+    /// A key that was read last, by the statement that now writes it, is certified: it need not be remembered, too.
+    pub fn written(&mut self, table: TableId, key: &[u8]) {
+        if self.is_last(table, key) {
+            self.keys.pop();
         }
     }
 

@@ -28,6 +28,8 @@ impl Txn {
         let at = at.ok_or_else(|| Txn::no_savepoint(name))?;
         self.savepoints.truncate(at + 1);
         let (_, length, bytes) = self.savepoints[at];
+        // What the writes found was told to the client, and goes with them.
+        self.peeks.give_up();
         self.undo_to(length, bytes);
         Ok(())
     }
