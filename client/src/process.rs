@@ -21,19 +21,40 @@ fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// State letter and start time from /proc; `None` if there is no such process.
-fn stat(pid: u32) -> Option<(char, u64)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything, so fields are counted after the last one.
-    let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+/// What /proc says of a process.
+struct Stat {
+    /// Its first thread has ended.
+    zombie: bool,
+    threads: u32,
+    /// Clock ticks since boot.
+    started: u64,
+}
+
+impl Stat {
+    /// `None` if there is no such process.
+    fn of(pid: u32) -> Option<Stat> {
+        Stat::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Stat> {
+        // The name stands in parentheses and may hold anything, so fields are counted after the last one.
+        let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
+        let zombie = fields.next()? == "Z";
+        let threads = fields.nth(16)?.parse().ok()?;
+        Some(Stat { zombie, threads, started: fields.nth(1)?.parse().ok()? })
+    }
+
+    /// A killed process whose first thread is a zombie still holds its ports and locks while another thread of it
+    /// is on its way out.
+    fn runs(&self) -> bool {
+        !self.zombie || self.threads > 1
+    }
 }
 
 impl Process {
     /// The process that has this pid now.
     pub fn now(pid: u32) -> Option<Process> {
-        Some(Process { pid, started: stat(pid)?.1, boot: boot_id() })
+        Some(Process { pid, started: Stat::of(pid)?.started, boot: boot_id() })
     }
 
     pub fn myself() -> Process {
@@ -43,7 +64,7 @@ impl Process {
     /// Whether it still runs (a zombie does not).
     pub fn alive(&self) -> bool {
         self.boot == boot_id()
-            && stat(self.pid).is_some_and(|(state, started)| started == self.started && state != 'Z')
+            && Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.runs())
     }
 
     /// Sends a signal to this process and no other; false if it is gone. The descriptor is taken before the start
@@ -133,6 +154,18 @@ mod tests {
         assert!(!namesake.alive(), "a pid that was used again is another process");
         assert!(!namesake.signal(Signal::TERM), "and gets no signal meant for the first");
         assert!(!Process { boot: "another".into(), ..me }.alive());
+    }
+
+    #[test]
+    fn a_process_runs_until_its_last_thread_has_ended() {
+        let of = |state, threads| {
+            let line = format!("7 (a ) b) {state} 1 7 7 0 -1 4 0 0 0 0 5 6 0 0 20 0 {threads} 0 4242 0 0");
+            let stat = Stat::parse(&line).expect("it is a line of the kernel's");
+            assert_eq!(stat.started, 4242);
+            stat.runs()
+        };
+        assert!(of('S', 1) && of('Z', 3));
+        assert!(!of('Z', 1));
     }
 
     #[test]

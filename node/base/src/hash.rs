@@ -39,45 +39,48 @@ impl fmt::Debug for Digest {
 /// The hash of a set of (key, value) pairs that is kept up to date by adding and removing one pair at a time: the
 /// sum, in four lanes of 64 bits, of each pair's BLAKE3 hash. It tells faults apart, not a forger.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct SetHash([u64; 4]);
+pub struct SetHash {
+    lanes: [u64; 4],
+    bytes: u64,
+}
 
 impl SetHash {
-    fn lanes(key: &[u8], value: &[u8]) -> [u64; 4] {
+    fn of(key: &[u8], value: &[u8]) -> SetHash {
         let digest = Digest::of(&[key, value]);
         let lane = |i: usize| u64::from_le_bytes(digest.0[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
-        [lane(0), lane(1), lane(2), lane(3)]
+        SetHash { lanes: [lane(0), lane(1), lane(2), lane(3)], bytes: (key.len() + value.len()) as u64 }
     }
 
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
-        let lanes = SetHash::lanes(key, value);
-        self.0.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum = sum.wrapping_add(lane));
+        self.join(&SetHash::of(key, value));
     }
 
     pub fn remove(&mut self, key: &[u8], value: &[u8]) {
-        let lanes = SetHash::lanes(key, value);
-        self.0.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum = sum.wrapping_sub(lane));
+        self.part(&SetHash::of(key, value));
     }
 
     /// Takes in all pairs of another set that has none of this one's.
     pub fn join(&mut self, other: &SetHash) {
-        self.0.iter_mut().zip(other.0).for_each(|(sum, lane)| *sum = sum.wrapping_add(lane));
+        self.lanes.iter_mut().zip(other.lanes).for_each(|(sum, lane)| *sum = sum.wrapping_add(lane));
+        self.bytes += other.bytes;
     }
 
     /// Gives up all pairs of a set that is part of this one.
     pub fn part(&mut self, other: &SetHash) {
-        self.0.iter_mut().zip(other.0).for_each(|(sum, lane)| *sum = sum.wrapping_sub(lane));
+        self.lanes.iter_mut().zip(other.lanes).for_each(|(sum, lane)| *sum = sum.wrapping_sub(lane));
+        self.bytes -= other.bytes;
+    }
+
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub fn digest(&self) -> Digest {
         let mut bytes = [0; 32];
-        for (i, lane) in self.0.iter().enumerate() {
+        for (i, lane) in self.lanes.iter().enumerate() {
             bytes[i * 8..i * 8 + 8].copy_from_slice(&lane.to_le_bytes());
         }
         Digest(bytes)
-    }
-
-    pub fn from_digest(digest: &Digest) -> SetHash {
-        let lane = |i: usize| u64::from_le_bytes(digest.0[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
-        SetHash([lane(0), lane(1), lane(2), lane(3)])
     }
 }

@@ -207,8 +207,12 @@ impl Stable {
     pub fn heard(&mut self, slot: Slot, applied: Index) -> bool {
         let heard = &mut self.heard[slot.at()];
         *heard = (*heard).max(applied);
-        let all = self.heard.iter().copied().min().expect("there are three");
-        self.announced(all)
+        self.announced(self.applied_by_all())
+    }
+
+    /// What each of the three has said that it applied.
+    pub fn applied_by_all(&self) -> Index {
+        self.heard.iter().copied().min().expect("there are three")
     }
 }
 

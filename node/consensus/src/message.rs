@@ -71,6 +71,25 @@ fn term_or_zero(r: &mut Reader) -> Result<Term, codec::Error> {
 }
 
 impl Message {
+    /// Whether it reports what the sender did, and nobody's lease or vote waits for it.
+    pub(crate) fn is_report(&self) -> bool {
+        match self {
+            Message::Applied { .. } | Message::Stable { .. } => true,
+            Message::Raft(m) => m.msg_type == eraftpb::MessageType::MsgAppendResponse,
+            _ => false,
+        }
+    }
+
+    /// Bytes that it takes in a frame, roughly.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Message::Raft(m) => m.entries.iter().map(|entry| entry.data.len() + 32).sum::<usize>() + 64,
+            Message::Forward(proposals) => proposals.iter().map(Proposal::size).sum(),
+            Message::SnapshotChunk { chunk, .. } => chunk.len() + 64,
+            _ => 64,
+        }
+    }
+
     pub fn encode(&self, w: &mut Writer) {
         match self {
             Message::Raft(m) => {

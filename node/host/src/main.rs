@@ -3,6 +3,10 @@
 mod cli;
 mod debug;
 
+/// A node makes and drops many small things on a few threads; the C library's allocator took a fifth of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     std::process::exit(cli::main());
 }

@@ -121,6 +121,11 @@ impl Checkpoints {
 /// A second generation is due after so small a part of the log's usual growth.
 const ALONE_SOONER: u64 = 16;
 
+/// A checkpoint reads its place back whole, so it costs as much as the state is large. It is due once the log has
+/// grown as much as that, but not later than this many times [`Limits::checkpoint_log_bytes`](crate::Limits): what is
+/// logged since is applied again at the next start.
+const LATER_MAX: u64 = 8;
+
 /// Rows go out in batches of about this many bytes.
 const BATCH_BYTES: usize = 128 << 10;
 
@@ -130,7 +135,10 @@ impl Replica {
         if self.checkpoints.run.is_none() {
             let grown = self.consensus.log_bytes().saturating_sub(self.checkpoints.log_bytes_at_last);
             let alone = self.checkpoints.alone(self.consensus.first_index());
-            let bytes_max = self.config.limits.checkpoint_log_bytes / if alone { ALONE_SOONER } else { 1 };
+            let bytes_max = match self.config.limits.checkpoint_log_bytes {
+                bytes if alone => bytes / ALONE_SOONER,
+                bytes => self.store.state_bytes().clamp(bytes, bytes.saturating_mul(LATER_MAX)),
+            };
             let due = self.checkpoints.wanted || grown >= bytes_max;
             let news = self.checkpoints.newest().is_none_or(|g| g.index < self.checkpoints.last.0);
             if !due

@@ -117,6 +117,11 @@ impl Store {
         self.state.digest()
     }
 
+    /// Bytes of the state as a checkpoint holds it.
+    pub fn state_bytes(&self) -> u64 {
+        self.state.bytes()
+    }
+
     /// Who read before this position cannot be certified any more.
     pub fn horizon(&self) -> Seqno {
         self.horizon

@@ -199,7 +199,8 @@ impl Consensus {
         }
     }
 
-    /// Leader: works out the stable index, and tells the others when it rose.
+    /// Leader: works out the stable index. What all three have applied, each hears from the two others by itself;
+    /// what is stable although one has not applied it, the leader tells at once.
     fn raise_stable(&mut self, now: Now, strand: Strand) {
         let me = self.config.slot;
         let group = self.group.as_mut().expect("it has started");
@@ -211,19 +212,23 @@ impl Consensus {
         let known = state.stable.known();
         if known > state.told_stable {
             state.told_stable = known;
-            for slot in me.others() {
+            let heard_by_all = known <= state.stable.applied_by_all();
+            for slot in me.others().filter(|_| !heard_by_all) {
                 self.say(slot, Lane::Fast, Message::Stable { strand, index: known });
             }
         }
     }
 
-    /// Leader: told again with each heartbeat, for whoever missed it.
-    pub(super) fn repeat_stable(&mut self) {
+    /// Leader: told again at a tick after it rose and with each heartbeat, for whoever missed it.
+    pub(super) fn repeat_stable(&mut self, beats: bool) {
         let me = self.config.slot;
         for strand in Strand::ALL {
-            let group = self.group.as_ref().expect("it has started");
-            let index = group.strands[strand.at()].told_stable;
-            for slot in me.others().filter(|_| index > Index::ZERO) {
+            let group = self.group.as_mut().expect("it has started");
+            let state = &mut group.strands[strand.at()];
+            let index = state.told_stable;
+            let before = std::mem::replace(&mut state.repeated_stable, index);
+            let again = state.grants.is_some() && (index > before || beats && index > Index::ZERO);
+            for slot in me.others().filter(|_| again) {
                 self.say(slot, Lane::Fast, Message::Stable { strand, index });
             }
         }

@@ -46,6 +46,8 @@ pub struct Config {
     /// How this node serves reads; others may do it in another way.
     pub reads: Reads,
     pub commit_timeout: Duration,
+    /// How long a leader collects proposals at most while its last group is not committed.
+    pub group_wait: Duration,
     pub proposals_max: usize,
     pub entry_bytes_max: usize,
     pub segment_bytes: u64,
@@ -119,6 +121,8 @@ pub enum Effect {
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Groups that may be on their way to this node's disk before the next one waits for more company.
 const GROUPS_IN_FLIGHT_MAX: usize = 2;
+/// A frame in bulk that is larger than this goes alone: it may take its time.
+const SHARED_FRAME_BYTES_MAX: usize = 16 << 10;
 /// After this many ticks without a verdict a proposal is handed to the leader once more.
 const PATIENCE_TICKS: u32 = 20;
 /// A receiver of a snapshot that is silent for this many ticks has lost it.
@@ -160,6 +164,8 @@ struct Group {
     changes: BTreeMap<Index, raft::eraftpb::ConfChange>,
     origin: Origin,
     queue: Queue,
+    /// The group that was put in the log last, and when. Only while leading.
+    last_group: Option<(Index, Mono)>,
     applied: Index,
     told_applied: Index,
     chain: u64,
@@ -175,12 +181,29 @@ struct Group {
     offered: Option<raft::eraftpb::Message>,
 }
 
+impl Group {
+    fn disk_is_free(&self) -> bool {
+        self.in_flight.iter().filter(|w| w.entries).count() < GROUPS_IN_FLIGHT_MAX
+    }
+
+    /// Whether a leader puts what it was handed in the log. While the last group is on its way, what comes is
+    /// collected: the busier the cluster, the more proposals share an entry, its frames and its syncs. Where the
+    /// way is long (a slow network), groups follow each other `wait` apart.
+    fn forms_group(&self, now: Now, wait: Duration) -> bool {
+        let underway = |(index, at): (Index, Mono)| {
+            self.strands.iter().any(|s| s.stable.known() < index) && now.mono < at + wait
+        };
+        !self.queue.is_empty() && self.disk_is_free() && !self.last_group.is_some_and(underway)
+    }
+}
+
 struct StrandState {
     strand: Strand,
     holder: Holder,
     was_usable: bool,
     stable: Stable,
     told_stable: Index,
+    repeated_stable: Index,
     /// Only while leading.
     grants: Option<Grants>,
     /// Asks that wait for the round under way, and those that came after it began.
@@ -316,9 +339,7 @@ impl Consensus {
             self.effects.push(Effect::Event(Event::Unresolved { counter: id.counter, sent }));
         }
         self.observe(now);
-        if beats {
-            self.repeat_stable();
-        }
+        self.repeat_stable(beats);
         self.tend_members();
         self.tend_snapshots(now);
     }
@@ -326,10 +347,17 @@ impl Consensus {
     /// When `tick` is to be called.
     pub fn deadline(&self) -> Mono {
         let ask = self.group.iter().flat_map(|g| &g.strands).map(|s| s.holder.next_ask()).min();
-        match ask.filter(|_| self.config.reads == Reads::Lease) {
+        let due = match ask.filter(|_| self.config.reads == Reads::Lease) {
             Some(at) if self.started() && self.knows_leader() => self.next_tick.min(at.max(Mono(1))),
             _ => self.next_tick,
-        }
+        };
+        self.group_due().map_or(due, |at| due.min(at))
+    }
+
+    /// When the proposals that a leader collects become a group, whatever has become of the last one by then.
+    fn group_due(&self) -> Option<Mono> {
+        let group = self.group.as_ref().filter(|group| !group.queue.is_empty() && group.disk_is_free())?;
+        group.last_group.map(|(_, at)| at + self.config.group_wait)
     }
 
     /// A connection was closed by the other end. Evidence, not proof: if it was the leader's, this node no longer
@@ -426,11 +454,26 @@ impl Consensus {
             self.tell_applied();
         }
         let from = self.member();
+        self.share_frames();
         for ((to, lane), messages) in std::mem::take(&mut self.outbox) {
             let frame = Frame { from, messages }.encode();
             self.effects.push(Effect::Send { to, lane, frame });
         }
         out.append(&mut self.effects);
+    }
+
+    /// What a node reports rides along with what it sends to the same peer in bulk, unless that is large.
+    fn share_frames(&mut self) {
+        for slot in self.config.slot.others() {
+            let bulk = self.outbox.get(&(slot, Lane::Bulk)).map(|list| list.iter().map(Message::size).sum());
+            let fast = self.outbox.get(&(slot, Lane::Fast));
+            if bulk.is_some_and(|bytes: usize| bytes <= SHARED_FRAME_BYTES_MAX)
+                && fast.is_some_and(|list| list.iter().all(Message::is_report))
+            {
+                let reports = self.outbox.remove(&(slot, Lane::Fast)).expect("it was found a moment ago");
+                self.outbox.entry((slot, Lane::Bulk)).or_default().extend(reports);
+            }
+        }
     }
 
     /// Gives new proposals to the leader and, as leader, forms groups.
@@ -451,15 +494,13 @@ impl Consensus {
         if !leading {
             return;
         }
-        let mut in_flight = group.in_flight.iter().filter(|w| w.entries).count();
-        while in_flight < GROUPS_IN_FLIGHT_MAX && !group.queue.is_empty() {
+        if group.forms_group(now, self.config.group_wait) {
             let list = group.queue.group(self.config.entry_bytes_max);
             let packed = crate::proposals::pack(&list);
-            if group.raw.propose(Vec::new(), packed.to_vec()).is_err() {
-                // Raft's own bound on what is uncommitted was reached; the origins will hand these in again.
-                break;
+            // An error is Raft's own bound on what is uncommitted; the origins will hand these in again.
+            if group.raw.propose(Vec::new(), packed.to_vec()).is_ok() {
+                group.last_group = Some((Index(group.raw.raft.raft_log.last_index()), now.mono));
             }
-            in_flight += 1;
         }
     }
 

@@ -51,6 +51,7 @@ fn config(slot: Slot) -> Config {
         heartbeat_ticks: 3,
         lengths: Lengths { lease: Duration::from_millis(300), drift_per_mille: 25, lag_max: 1000 },
         commit_timeout: Duration::from_secs(2),
+        group_wait: Duration::from_millis(2),
         proposals_max: 100,
         entry_bytes_max: 1 << 20,
         segment_bytes: 1 << 16,

@@ -96,6 +96,7 @@ fn every_limit_has_a_key() {
         clock_drift_per_mille: _,
         lease_lag_max: _,
         commit_timeout: _,
+        group_wait: _,
         stable_timeout: _,
         lease_timeout: _,
         proposals_max: _,
