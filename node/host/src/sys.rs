@@ -54,6 +54,13 @@ pub fn die_with_parent() -> io::Result<()> {
     }
 }
 
+/// From here on the calling thread, and those that it starts, give way to the node's others where cores are scarce.
+pub fn give_way() {
+    // SAFETY: it takes one number and touches no memory of ours; on Linux it is about the calling thread alone. It
+    // can't fail to be less urgent.
+    unsafe { libc::nice(10) };
+}
+
 /// Raises the limit of open files to what is allowed, and returns it.
 pub fn raise_open_files() -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

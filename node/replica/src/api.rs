@@ -155,7 +155,8 @@ pub struct Limits {
     pub proposals_max: usize,
     /// Bytes of proposals in one entry of the log. Default 1 MiB.
     pub entry_bytes_max: usize,
-    /// A log of this many bytes (after the last checkpoint) asks for a checkpoint: what a start must replay at most
+    /// A log of this many bytes (after the last checkpoint; of as many as the state has, up to eight times this, if
+    /// the state is larger) asks for a checkpoint: what a start must replay at most
     /// is about twice this. Default 4 MiB.
     pub checkpoint_log_bytes: u64,
     /// Bytes of one segment of the log. Default 8 MiB.
