@@ -120,19 +120,28 @@ pub fn push(out: &mut Vec<u8>, value: &Value) {
             out.push(DOUBLE);
             out.extend_from_slice(&n.sortable().to_be_bytes());
         }
-        Value::Text(text) => escaped(out, TEXT, text.as_bytes()),
-        Value::Bytes(bytes) => escaped(out, BYTES, bytes),
+        Value::Text(text) => push_text(out, text),
+        Value::Bytes(bytes) => push_bytes(out, bytes),
     }
+}
+
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    escaped(out, TEXT, text.as_bytes());
+}
+
+pub fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    escaped(out, BYTES, bytes);
 }
 
 /// A zero byte becomes `00 ff`, the end is `00 01`: below every continuation, so that a prefix sorts first.
 fn escaped(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.reserve(bytes.len() + 3);
     out.push(tag);
-    for byte in bytes {
-        out.push(*byte);
-        if *byte == 0 {
-            out.push(0xff);
-        }
+    let mut parts = bytes.split(|byte| *byte == 0);
+    out.extend_from_slice(parts.next().expect("there is a first part, be it empty"));
+    for part in parts {
+        out.extend_from_slice(&[0, 0xff]);
+        out.extend_from_slice(part);
     }
     out.extend_from_slice(&[0, 1]);
 }

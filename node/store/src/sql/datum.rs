@@ -187,8 +187,8 @@ impl<'a> Datum<'a> {
         match self {
             Datum::Null => crate::key::push(out, &Value::Null),
             Datum::Int(n) => crate::key::push(out, &Value::Int(*n)),
-            Datum::Text(text) => crate::key::push(out, &Value::Text(text.clone().into_owned())),
-            Datum::Bytes(bytes) => crate::key::push(out, &Value::Bytes(bytes.clone().into_owned())),
+            Datum::Text(text) => crate::key::push_text(out, text),
+            Datum::Bytes(bytes) => crate::key::push_bytes(out, bytes),
             Datum::Dec(n) => {
                 out.push(NUMBER);
                 out.extend_from_slice(&n.sortable());
