@@ -66,6 +66,34 @@ fn two_of_three_go_on_and_the_third_catches_up() {
     cluster.down();
 }
 
+/// Whoever may read is waited for; so a node that is always late may not read for as long as others write.
+#[test]
+fn a_slow_node_is_not_waited_for() {
+    if !need::program("mariadb") {
+        return;
+    }
+    let cluster = Cluster::up("slow");
+    let leader = cluster.leader();
+    let (slow, quick) = if leader == 3 { (1, 2) } else { (3, 3 - leader) };
+    let mut session = Session::open(&cluster, leader);
+    session.rows("CREATE TABLE t (id INT PRIMARY KEY, n INT)");
+    session.rows("INSERT INTO t VALUES (1, 0)");
+    let delayed = |peer| cluster.plait(&["slow", &format!("n{slow}-n{peer}"), "--delay", "120ms"]).ok();
+    delayed(leader);
+    delayed(quick);
+    let serves = |node: u8| cluster.status()["nodes"][usize::from(node) - 1]["serves"] == true;
+    wait::until("the slow node has no lease", SOON, || {
+        eventually(&mut session, "UPDATE t SET n = n + 1 WHERE id = 1");
+        if serves(slow) { Err("it has one".to_owned()) } else { Ok(()) }
+    });
+    assert!(serves(leader) && serves(quick));
+    cluster.plait(&["heal"]).ok();
+    cluster.whole();
+    let n = session.rows("SELECT n FROM t");
+    assert_eq!(Session::open(&cluster, slow).rows("SELECT n FROM t"), n);
+    cluster.down();
+}
+
 /// A write that was answered on one node is seen by the next read on any other.
 #[test]
 fn no_read_is_stale() {

@@ -53,6 +53,7 @@ pub fn table() -> TableDef {
         foreign: Vec::new(),
         if_not_exists: true,
         unchecked: false,
+        ids_from: 0,
     }
 }
 

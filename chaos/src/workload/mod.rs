@@ -209,6 +209,7 @@ fn int_table(name: &str, columns: &[&str], primary: usize) -> TableDef {
         foreign: Vec::new(),
         if_not_exists: true,
         unchecked: false,
+        ids_from: 0,
     }
 }
 

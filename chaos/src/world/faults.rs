@@ -247,8 +247,8 @@ impl World {
         }
     }
 
-    /// Whether the durable state of `slot` may be destroyed now: the others are whole, and the group knows all
-    /// three of them as voters.
+    /// Whether the durable state of `slot` may be destroyed now: the others are whole, and both know all three as
+    /// voters, even if they are started again.
     fn survivable(&self, slot: Slot) -> bool {
         let mut members = Vec::new();
         for at in Slot::ALL {
@@ -258,8 +258,11 @@ impl World {
             }
             members.push(look.status.member);
         }
-        let Some(look) = slot.others().next().and_then(|other| self.look_at(other)) else { return false };
-        members.iter().all(|m| m.is_some_and(|m| look.status.voters.contains(&m)))
+        slot.others().all(|other| {
+            let known = |m| self.look_at(other).is_some_and(|look| look.status.voters.contains(&m));
+            let noted = self.hosts[other.at()].machine.as_ref().is_some_and(|m| !m.recovering());
+            noted && members.iter().all(|m| m.is_some_and(known))
+        })
     }
 
     fn wipe(&mut self, fault: usize, slot: Slot) {

@@ -6,8 +6,9 @@
 //! The rules, and where they stand here (DESIGN §4a; explored exhaustively within small bounds):
 //! - [`Grants`], at the leader: one expiry a node on the leader's own clock, set to `now + W` before a grant is
 //!   sent, W = L·(1 + d). *A new leader knows of no grants: it sets all three to its election + W.*
-//! - A grant costs everybody up to W if its holder then falls silent, so only a node that keeps up is given one: lag
-//!   is bounded in entries, and in time ([`Grants::keeps_up`]).
+//! - A grant costs everybody up to W if its holder then falls silent, and as long as it runs everybody waits for its
+//!   holder. So only a node that keeps up is given one: lag is bounded in entries, in time ([`Grants::keeps_up`]) and
+//!   against the other follower's ([`Grants::is_slow`]).
 //! - [`Stable`]: the lowest applied index over the leader and everyone whose expiry has not passed. Never down.
 //! - [`Holder`], at every node: asks at its time `s`, and holds until `s + L`. A valid lease is prolonged as it
 //!   is; *a node without one serves only once it has applied up to the grant's floor*, the leader's commit index.
@@ -16,7 +17,10 @@
 //! What this is not: a promise about a reply's age. A reply is linearized at the moment the lease is checked, and
 //! may leave late. Where a clock can stand still, the lease is not sound.
 
+mod lateness;
+
 use crate::zoo::{self, Bug};
+use lateness::Lateness;
 use plait_base::{BootEpoch, Index, Mono, Reader, Slot, Term, codec};
 use std::fmt;
 use std::time::Duration;
@@ -62,6 +66,8 @@ pub struct Lengths {
     pub drift_per_mille: u32,
     /// Lag, in entries, beyond which a grant is refused.
     pub lag_max: u64,
+    /// How late a follower may always be, where the other one is not.
+    pub late_max: Duration,
 }
 
 impl Lengths {
@@ -93,6 +99,7 @@ pub struct Grants {
     refused: [bool; 3],
     pace: [Option<Pace>; 3],
     behind: [bool; 3],
+    lateness: Lateness,
 }
 
 /// What was committed when a start of a node's process asked last, and when it asked before that.
@@ -115,12 +122,20 @@ impl Grants {
             refused: [false; 3],
             pace: [None; 3],
             behind: [false; 3],
+            lateness: Lateness::default(),
         }
     }
 
-    pub fn report(&mut self, slot: Slot, applied: Index) {
+    pub fn committed(&mut self, now: Mono, index: Index) {
+        self.lateness.committed(now, index);
+    }
+
+    pub fn report(&mut self, now: Mono, leader: Slot, slot: Slot, applied: Index) {
         let reported = &mut self.reported[slot.at()];
-        *reported = (*reported).max(applied);
+        if applied > *reported {
+            *reported = applied;
+            self.lateness.applied(now, leader, slot, applied);
+        }
     }
 
     pub fn reported(&self, slot: Slot) -> Index {
@@ -144,6 +159,9 @@ impl Grants {
     /// and is granted a lease at each start, would hold back every write for as long as it goes on.
     pub fn keeps_up(&mut self, slot: Slot, epoch: BootEpoch, applied: Index, commit: Index) -> bool {
         let known = self.pace[slot.at()].filter(|pace| pace.epoch == epoch);
+        if known.is_none() {
+            self.lateness.started(slot);
+        }
         self.pace[slot.at()] = Some(Pace { epoch, last: commit, before: known.map(|pace| pace.last) });
         let keeps_up = zoo::on(Bug::GrantsToLaggards)
             || match known.and_then(|pace| pace.before) {
@@ -152,6 +170,13 @@ impl Grants {
             };
         self.behind[slot.at()] = !keeps_up;
         keeps_up
+    }
+
+    /// Whether a follower that asks is always late where the other one is not. To be asked once with each ask.
+    pub fn is_slow(&mut self, now: Mono, leader: Slot, slot: Slot, lengths: &Lengths) -> bool {
+        let slow = slot != leader && self.lateness.slow(now, leader, slot, lengths.late_max);
+        self.behind[slot.at()] |= slow;
+        slow
     }
 
     pub fn is_behind(&self, slot: Slot) -> bool {

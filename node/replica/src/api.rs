@@ -142,6 +142,9 @@ pub struct Limits {
     /// How far, in entries, a node may lag behind the commit index and still be granted a lease. Default 8,192;
     /// once refused, it must come within a quarter of that.
     pub lease_lag_max: u64,
+    /// How long after its commit a follower may apply an entry and still be granted a lease, if the other follower is
+    /// at least four times as fast: a slow node must not hold up the others. Default 20 ms.
+    pub lease_late_max: Duration,
     /// How long an origin tries to get a verdict before it answers *unknown* (or *no*, where it knows). Default 10 s.
     pub commit_timeout: Duration,
     /// How long a leader collects proposals at most while its last group is not committed; then groups follow each
@@ -178,6 +181,7 @@ impl Default for Limits {
             lease: Duration::from_millis(300),
             clock_drift_per_mille: 25,
             lease_lag_max: 8192,
+            lease_late_max: Duration::from_millis(20),
             commit_timeout: Duration::from_secs(10),
             group_wait: Duration::from_millis(2),
             stable_timeout: Duration::from_secs(5),
@@ -199,6 +203,7 @@ impl Limits {
     pub fn scaled(mut self, factor: u32) -> Limits {
         self.tick *= factor;
         self.lease *= factor;
+        self.lease_late_max *= factor;
         self
     }
 }
@@ -302,6 +307,7 @@ impl Config {
                 lease: limits.lease,
                 drift_per_mille: limits.clock_drift_per_mille,
                 lag_max: limits.lease_lag_max,
+                late_max: limits.lease_late_max,
             },
             reads: self.reads(),
             commit_timeout: limits.commit_timeout,

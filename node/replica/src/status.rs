@@ -80,7 +80,7 @@ impl Replica {
         }
     }
 
-    /// A forced recovery is under way: what it has to remove is not all removed yet.
+    /// What a forced recovery has to remove is not all removed yet, or a restart could still go by the members of old.
     pub fn recovering(&self) -> bool {
         self.consensus.recovering()
     }

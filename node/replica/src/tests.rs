@@ -246,6 +246,7 @@ impl Table {
             foreign: Vec::new(),
             if_not_exists: false,
             unchecked: false,
+            ids_from: 0,
         };
         self.ask(2, 1, plait_store::Request::CreateTable(def)).expect("the table is new");
     }

@@ -63,6 +63,7 @@ fn main() {
         foreign: Vec::new(),
         if_not_exists: false,
         unchecked: false,
+        ids_from: 0,
     };
     let mut log: Vec<Bytes> = Vec::new();
     let mut ask = |request: Request| {

@@ -326,13 +326,15 @@ impl Store {
             };
         }
         let unchecked = def.unchecked;
+        let mut marks = Marks::default();
+        Slot::ALL.iter().for_each(|slot| marks.lift(*slot, def.ids_from.saturating_sub(1)));
         let def = admitted(def)?;
         self.admit_foreign(seqno, None, &def, unchecked)?;
         self.admit_parent(&def, unchecked)?;
         self.tell_parents(seqno, &def);
         let id = TableId(self.next_table);
         self.next_table += 1;
-        let mut table = Table::new(TableInfo::new(id, 1, seqno, def), (seqno, Marks::default()));
+        let mut table = Table::new(TableInfo::new(id, 1, seqno, def), (seqno, marks));
         let value = catalogue::value(table.head());
         Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &value);
         self.add_table(table);

@@ -20,7 +20,7 @@ fn refuse(code: u16, state: &'static str, message: String) -> Error {
 /// A definition as it is kept: checked, the key's columns not nullable, whatever the client wished for when the
 /// table exists left out.
 pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
-    let mut def = TableDef { if_not_exists: false, unchecked: false, ..def.clone() };
+    let mut def = TableDef { if_not_exists: false, unchecked: false, ids_from: 0, ..def.clone() };
     if def.columns.is_empty() {
         return Err(refuse(1113, "42000", "a table must have at least 1 column".into()));
     }

@@ -377,7 +377,7 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
         }
         w.u8(key.on_delete as u8).u8(key.on_update as u8);
     }
-    w.bool(def.if_not_exists).bool(def.unchecked);
+    w.bool(def.if_not_exists).bool(def.unchecked).i64(def.ids_from);
 }
 
 fn referential(r: &mut Reader<'_>) -> Result<Referential, Error> {
@@ -456,7 +456,7 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         let (on_delete, on_update) = (referential(r)?, referential(r)?);
         foreign.push(ForeignKey { name, columns, parent, parent_columns, on_delete, on_update });
     }
-    let (if_not_exists, unchecked) = (r.bool()?, r.bool()?);
+    let (if_not_exists, unchecked, ids_from) = (r.bool()?, r.bool()?, r.i64()?);
     Ok(TableDef {
         name,
         columns,
@@ -467,6 +467,7 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         foreign,
         if_not_exists,
         unchecked,
+        ids_from,
     })
 }
 

@@ -240,6 +240,8 @@ pub struct TableDef {
     pub stamps: Vec<Stamp>,
     pub foreign: Vec<ForeignKey>,
     pub if_not_exists: bool,
+    /// The least id that is handed out; 0: the first that there is. Said once, and not kept.
+    pub ids_from: i64,
     /// What its foreign keys name is not looked at (MySQL's `foreign_key_checks = 0`).
     pub unchecked: bool,
 }

@@ -64,7 +64,8 @@ impl Consensus {
         }
     }
 
-    pub(super) fn asked_for_lease(&mut self, from: Slot, strand: Strand, ask: Ask, applied: Index) {
+    pub(super) fn asked_for_lease(&mut self, now: Now, from: Slot, strand: Strand, ask: Ask, applied: Index) {
+        let (me, lengths) = (self.config.slot, self.config.lengths);
         let group = self.group.as_mut().expect("it has started");
         let (term, commit) = (Term(group.raw.raft.term), Index(group.raw.raft.raft_log.committed));
         let state = &mut group.strands[strand.at()];
@@ -73,9 +74,10 @@ impl Consensus {
         if ask.term != term {
             return;
         }
-        grants.report(from, applied);
+        grants.report(now.mono, me, from, applied);
         let was_behind = grants.is_behind(from);
         let keeps_up = grants.keeps_up(from, ask.epoch, applied, commit);
+        let keeps_up = !grants.is_slow(now.mono, me, from, &lengths) && keeps_up;
         state.next_round.retain(|(slot, _)| *slot != from);
         if keeps_up {
             state.next_round.push((from, ask));
@@ -104,7 +106,7 @@ impl Consensus {
         let (term, applied) = (Term(group.raw.raft.term), group.applied);
         let Some(ask) = group.strands[strand.at()].holder.ask(now.mono, term) else { return };
         if leader.slot == slot {
-            self.asked_for_lease(slot, strand, ask, applied);
+            self.asked_for_lease(now, slot, strand, ask, applied);
         } else {
             let Ask { term, epoch, counter } = ask;
             self.say(leader.slot, Lane::Fast, Message::LeaseAsk { strand, term, epoch, counter, applied });
@@ -190,12 +192,13 @@ impl Consensus {
         group.strands[strand.at()].holder.granted(now.mono, ask, floor, applied);
     }
 
-    pub(super) fn peer_applied(&mut self, from: Slot, strand: Strand, index: Index) {
+    pub(super) fn peer_applied(&mut self, now: Now, from: Slot, strand: Strand, index: Index) {
+        let me = self.config.slot;
         let group = self.group.as_mut().expect("it has started");
         let state = &mut group.strands[strand.at()];
         state.stable.heard(from, index);
         if let Some(grants) = &mut state.grants {
-            grants.report(from, index);
+            grants.report(now.mono, me, from, index);
         }
     }
 
@@ -204,9 +207,10 @@ impl Consensus {
     fn raise_stable(&mut self, now: Now, strand: Strand) {
         let me = self.config.slot;
         let group = self.group.as_mut().expect("it has started");
-        let applied = group.applied;
+        let (applied, commit) = (group.applied, Index(group.raw.raft.raft_log.committed));
         let state = &mut group.strands[strand.at()];
-        let Some(grants) = &state.grants else { return };
+        let Some(grants) = &mut state.grants else { return };
+        grants.committed(now.mono, commit);
         let index = grants.stable(now.mono, me, applied);
         state.stable.announced(index);
         let known = state.stable.known();

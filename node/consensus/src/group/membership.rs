@@ -72,7 +72,6 @@ impl Consensus {
             return;
         };
         let nonce = <[u8; 8]>::try_from(&change.context[..]).map_or(0, u64::from_le_bytes);
-        let (was_recovering, mut last_lost) = (!group.lost.is_empty(), false);
         let event = match change.get_change_type() {
             ConfChangeType::AddNode => {
                 group.members.add_voter(member, index);
@@ -84,7 +83,6 @@ impl Consensus {
             }
             ConfChangeType::RemoveNode => {
                 group.lost.retain(|m| *m != member);
-                last_lost = was_recovering && group.lost.is_empty();
                 group.members.remove(member, index);
                 Event::MemberRemoved { member }
             }
@@ -97,9 +95,7 @@ impl Consensus {
         group.raw.mut_store().prepared = None;
         let removed_itself = change.get_change_type() == ConfChangeType::RemoveNode && member == group.member;
         self.event(event);
-        if last_lost {
-            self.note_commit();
-        }
+        self.note_commit();
         if removed_itself {
             self.effects
                 .push(Effect::Reseed { why: format!("{member} was removed from the group at {index}") });
@@ -107,8 +103,9 @@ impl Consensus {
         self.observe(now);
     }
 
-    /// Writes down how far the log is committed. A start before that is durable counts the members of old, and
-    /// would wait for ever for their word that they were removed.
+    /// Writes down how far the log is committed. A start before that is durable counts the members of old, and could
+    /// wait for ever for the word of one that is gone: of a lost one that it was removed, or of one that died after
+    /// somebody else had been made a voter.
     fn note_commit(&mut self) {
         let group = self.group.as_mut().expect("a member writes");
         let hard = hard_state(&group.raw);
@@ -116,7 +113,7 @@ impl Consensus {
         group.wal.append(&[], Some(hard), &mut ops);
         let token = self.persist(ops);
         self.await_persist(token, 0, false, Vec::new(), None);
-        self.group.as_mut().expect("a member writes").recovered_at = token;
+        self.group.as_mut().expect("a member writes").noted_at = token;
     }
 
     /// Leader: makes a voter of a learner that has caught up.

@@ -176,8 +176,8 @@ struct Group {
     snapshots: BTreeMap<Slot, Mono>,
     /// Forced recovery: members whose removal is still to be written to the log.
     lost: Vec<MemberId>,
-    /// Forced recovery: once this token is durable, no start counts the lost members again.
-    recovered_at: u64,
+    /// Once this token is durable, a start knows the members as they are now.
+    noted_at: u64,
     offered: Option<raft::eraftpb::Message>,
 }
 
@@ -288,13 +288,13 @@ impl Consensus {
                 }
             }
             Message::LeaseAsk { strand, term, epoch, counter, applied } => {
-                self.asked_for_lease(from, strand, crate::lease::Ask { term, epoch, counter }, applied);
+                self.asked_for_lease(now, from, strand, crate::lease::Ask { term, epoch, counter }, applied);
             }
             Message::LeaseGrant { strand, term, epoch, counter, floor } => {
                 self.lease_granted(now, strand, crate::lease::Ask { term, epoch, counter }, floor);
             }
             Message::Applied { strand, index, chain } => {
-                self.peer_applied(from, strand, index);
+                self.peer_applied(now, from, strand, index);
                 self.effects.push(Effect::PeerApplied { slot: from, index, chain });
             }
             Message::Stable { strand, index } => {
@@ -555,10 +555,9 @@ impl Consensus {
         Index(self.group.as_ref().map_or(0, |g| g.raw.raft.raft_log.persisted))
     }
 
-    /// A forced recovery is under way: members that are lost for ever are not all removed yet, or a restart could
-    /// still take their removal for something that they have to agree to.
+    /// Members that are lost for ever are not all removed yet, or a restart could still go by the members of old.
     pub fn recovering(&self) -> bool {
-        self.group.as_ref().is_some_and(|g| !g.lost.is_empty() || self.durable < g.recovered_at)
+        self.group.as_ref().is_some_and(|g| !g.lost.is_empty() || self.durable < g.noted_at)
     }
 
     pub fn log_bytes(&self) -> u64 {

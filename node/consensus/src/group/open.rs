@@ -348,7 +348,7 @@ impl Consensus {
             rounds: 0,
             snapshots: BTreeMap::new(),
             lost,
-            recovered_at: 0,
+            noted_at: 0,
             offered: None,
         });
     }

@@ -37,6 +37,7 @@ impl Disk for Shelf {
     }
 }
 
+const LATE_MAX: Duration = Duration::from_millis(20);
 const CLUSTER: ClusterId = ClusterId([7; 16]);
 
 fn config(slot: Slot) -> Config {
@@ -49,7 +50,12 @@ fn config(slot: Slot) -> Config {
         tick: Duration::from_millis(25),
         election_ticks: [10, 13, 16],
         heartbeat_ticks: 3,
-        lengths: Lengths { lease: Duration::from_millis(300), drift_per_mille: 25, lag_max: 1000 },
+        lengths: Lengths {
+            lease: Duration::from_millis(300),
+            drift_per_mille: 25,
+            lag_max: 1000,
+            late_max: LATE_MAX,
+        },
         commit_timeout: Duration::from_secs(2),
         group_wait: Duration::from_millis(2),
         proposals_max: 100,
@@ -66,6 +72,9 @@ struct Table {
     /// The next start is a forced recovery.
     bootstrap: bool,
     events: Vec<(Slot, Event)>,
+    /// From whom to whom nothing comes.
+    cut: Option<(Slot, Slot)>,
+    frames: usize,
     now: Now,
 }
 
@@ -78,6 +87,8 @@ impl Table {
             unresolved: Vec::new(),
             bootstrap: false,
             events: Vec::new(),
+            cut: None,
+            frames: 0,
             now: Now { mono: Mono(1_000_000_000), wall: Wall(0) },
         };
         for slot in Slot::ALL {
@@ -119,6 +130,10 @@ impl Table {
         let node = self.nodes.get_mut(&slot).expect("it spoke a moment ago");
         match effect {
             Effect::Send { to, frame, .. } => {
+                self.frames += 1;
+                if self.cut == Some((slot, to)) {
+                    return;
+                }
                 if let Some(peer) = self.nodes.get_mut(&to) {
                     peer.receive(self.now, slot, &frame);
                 }
@@ -189,6 +204,68 @@ fn a_proposal_from_anywhere_is_applied_everywhere_in_one_order_and_becomes_stabl
     assert_eq!(first.len(), 2);
     assert!(table.applied.values().all(|list| *list == first));
     assert!(table.nodes.values().all(|n| n.stable(Strand::Store) == n.applied_index() && n.waiting() == 0));
+}
+
+/// What a leader puts in its log at its next flush, as the texts of each group.
+fn appended(table: &mut Table) -> Vec<Vec<Bytes>> {
+    let (now, leader) = (table.now, table.nodes.get_mut(&slot(1)).expect("it is up"));
+    let mut effects = Vec::new();
+    leader.flush(now, &mut effects);
+    let mut groups = Vec::new();
+    for effect in effects {
+        let Effect::Send { to, frame, .. } = effect else { continue };
+        if to != slot(2) {
+            continue;
+        }
+        for message in Frame::decode(slot(1), &frame).expect("it is a frame").messages {
+            let Message::Raft(message) = message else { continue };
+            let unpacked = message.entries.iter().map(|entry| crate::proposals::unpack(&entry.data));
+            groups.extend(
+                unpacked.map(|group| group.expect("it is whole").into_iter().map(|p| p.op).collect()),
+            );
+        }
+    }
+    groups
+}
+
+#[test]
+fn while_its_last_group_is_under_way_a_leader_collects_the_next_for_a_while() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.propose(slot(1), "a");
+    assert_eq!(appended(&mut table), [["a"]]);
+    table.propose(slot(1), "b");
+    table.propose(slot(1), "c");
+    assert!(appended(&mut table).is_empty(), "nobody has answered for the first");
+    let due = table.now.mono + Duration::from_millis(2);
+    assert_eq!(table.nodes[&slot(1)].deadline(), due);
+    table.now.mono = due;
+    assert_eq!(appended(&mut table), [["b", "c"]], "together, as soon as they waited long enough");
+}
+
+#[test]
+fn a_commit_costs_ten_frames() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.frames = 0;
+    table.propose(slot(1), "one");
+    table.settle();
+    // Entries and answers, two each; the commit and what the leader applied, one for each follower; what each
+    // follower applied, to the two others.
+    assert_eq!(table.frames, 2 + 2 + 2 + 4);
+    assert!(table.nodes.values().all(|n| n.stable(Strand::Store) == n.applied_index()));
+}
+
+#[test]
+fn who_does_not_hear_of_a_peer_learns_from_the_leader_what_is_stable() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.cut = Some((slot(3), slot(2)));
+    table.propose(slot(2), "one");
+    table.settle();
+    assert!(table.nodes[&slot(2)].stable(Strand::Store) < table.nodes[&slot(2)].applied_index());
+    table.pass(Duration::from_millis(25));
+    assert_eq!(table.nodes[&slot(2)].stable(Strand::Store), table.nodes[&slot(2)].applied_index());
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn every_limit_has_a_key() {
         lease: _,
         clock_drift_per_mille: _,
         lease_lag_max: _,
+        lease_late_max: _,
         commit_timeout: _,
         group_wait: _,
         stable_timeout: _,

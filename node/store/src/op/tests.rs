@@ -110,6 +110,7 @@ fn the_others_come_back() {
         }],
         if_not_exists: true,
         unchecked: true,
+        ids_from: 9,
     };
     let cells = vec![Source::Column(1), Source::Value("x".into()), Source::Value(Value::Null)];
     let alter = |cells| Alter { table: TableId(7), schema_version: 3, def: def.clone(), cells };

@@ -56,7 +56,7 @@ pub fn create(tree: ast::CreateTable, vars: &mut Vars, ctx: &Context<'_>) -> Res
     if tree.partition_by.is_some() {
         return unsupported("PARTITION BY");
     }
-    let engine = options(&tree.table_options)?;
+    let asked = options(&tree.table_options)?;
     let mut draft = Draft::default();
     for def in &tree.columns {
         let spec = column(&def.name, &def.data_type, def.options.iter().map(|def| &def.option), vars, ctx)?;
@@ -69,7 +69,8 @@ pub fn create(tree: ast::CreateTable, vars: &mut Vars, ctx: &Context<'_>) -> Res
     draft.def.name = name;
     draft.def.if_not_exists = tree.if_not_exists;
     draft.def.unchecked = !vars.foreign_checks();
-    if engine.is_some() {
+    draft.def.ids_from = asked.ids_from;
+    if asked.engine {
         // There is but one, whose tables do what is asked of any.
         vars.note(1266, format!("Using storage engine InnoDB for table '{}'", draft.def.name));
     }
@@ -513,11 +514,18 @@ fn too_long(got: u64, most: u32) -> Error {
     )
 }
 
-/// Looks at what stands behind a definition; another engine that is asked for.
-fn options(options: &ast::CreateTableOptions) -> Result<Option<String>, Error> {
-    let mut another = None;
+/// What stands behind a definition and is more than a hint.
+#[derive(Default)]
+struct Asked {
+    /// An engine that there is not, and whose tables can be others.
+    engine: bool,
+    ids_from: i64,
+}
+
+fn options(options: &ast::CreateTableOptions) -> Result<Asked, Error> {
+    let mut asked = Asked::default();
     let list = match options {
-        ast::CreateTableOptions::None => return Ok(None),
+        ast::CreateTableOptions::None => return Ok(asked),
         ast::CreateTableOptions::Plain(list) => list,
         other => return unsupported(format!("the table options {other}")),
     };
@@ -528,7 +536,7 @@ fn options(options: &ast::CreateTableOptions) -> Result<Option<String>, Error> {
                 let engine = list.name.as_ref().map_or("", |name| &name.value);
                 let others = ["MyISAM", "MEMORY", "Aria"];
                 if others.iter().any(|other| other.eq_ignore_ascii_case(engine)) {
-                    another = Some(engine.to_owned());
+                    asked.engine = true;
                 } else if !engine.eq_ignore_ascii_case("InnoDB") {
                     return Err(refuse(1286, "42000", format!("Unknown storage engine '{engine}'")));
                 }
@@ -546,14 +554,17 @@ fn options(options: &ast::CreateTableOptions) -> Result<Option<String>, Error> {
                     "ROW_FORMAT" | "KEY_BLOCK_SIZE" | "STATS_PERSISTENT" | "STATS_AUTO_RECALC"
                     | "STATS_SAMPLE_PAGES" | "MAX_ROWS" | "MIN_ROWS" | "AVG_ROW_LENGTH" | "PACK_KEYS"
                     | "CHECKSUM" | "DELAY_KEY_WRITE" => {}
-                    "AUTO_INCREMENT" if value == "1" || value == "0" => {}
+                    "AUTO_INCREMENT" => match value.parse::<i64>() {
+                        Ok(first) if first >= 0 => asked.ids_from = first,
+                        _ => return unsupported(format!("AUTO_INCREMENT={value}")),
+                    },
                     other => return unsupported(format!("the table option {other}")),
                 }
             }
             other => return unsupported(format!("the table option {other}")),
         }
     }
-    Ok(another)
+    Ok(asked)
 }
 
 fn charset(name: &str) -> Result<(), Error> {

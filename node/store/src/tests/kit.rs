@@ -39,6 +39,7 @@ pub fn pairs(name: &str) -> TableDef {
         foreign: Vec::new(),
         if_not_exists: false,
         unchecked: false,
+        ids_from: 0,
     }
 }
 
