@@ -193,7 +193,10 @@ impl Group {
         let underway = |(index, at): (Index, Mono)| {
             self.strands.iter().any(|s| s.stable.known() < index) && now.mono < at + wait
         };
-        !self.queue.is_empty() && self.disk_is_free() && !self.last_group.is_some_and(underway)
+        self.raw.raft.state == StateRole::Leader
+            && !self.queue.is_empty()
+            && self.disk_is_free()
+            && !self.last_group.is_some_and(underway)
     }
 }
 
@@ -447,9 +450,12 @@ impl Consensus {
     pub fn flush(&mut self, now: Now, out: &mut Vec<Effect>) {
         if self.started() {
             self.hand_proposals(now);
+            self.form_group(now);
             self.tend_reads(now);
             self.do_ready(now);
             self.tend_leases(now);
+            // What has become stable now may be what the next group waited for.
+            self.form_group(now);
             self.do_ready(now);
             self.tell_applied();
         }
@@ -476,7 +482,7 @@ impl Consensus {
         }
     }
 
-    /// Gives new proposals to the leader and, as leader, forms groups.
+    /// Gives new proposals to the leader.
     fn hand_proposals(&mut self, now: Now) {
         let patience = self.config.tick * PATIENCE_TICKS;
         let Some(group) = &mut self.group else { return };
@@ -490,10 +496,11 @@ impl Consensus {
                 self.say(leader.slot, Lane::Bulk, Message::Forward(list));
             }
         }
-        let group = self.group.as_mut().expect("it was there a moment ago");
-        if !leading {
-            return;
-        }
+    }
+
+    /// Leader: puts what it was handed in the log, when it is time.
+    fn form_group(&mut self, now: Now) {
+        let Some(group) = &mut self.group else { return };
         if group.forms_group(now, self.config.group_wait) {
             let list = group.queue.group(self.config.entry_bytes_max);
             let packed = crate::proposals::pack(&list);
