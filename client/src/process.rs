@@ -61,7 +61,7 @@ impl Process {
         Process::now(std::process::id()).expect("a running process is in /proc")
     }
 
-    /// Whether it still runs (a zombie does not).
+    /// Whether any of it still runs.
     pub fn alive(&self) -> bool {
         self.boot == boot_id()
             && Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.runs())

@@ -3,9 +3,10 @@
 //! `plait load` keeps the account: it knows what was answered *yes*, *no* and *unknown*, and looks for each on
 //! every node at the end.
 
-use plait_tests::cluster::{Cluster, Running};
+use plait_tests::cluster::{Cluster, Running, run};
 use plait_tests::{need, wait};
 use serde_json::Value;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const LOAD_MAX: Duration = Duration::from_secs(180);
@@ -98,15 +99,53 @@ fn all_three_are_killed_and_come_back() {
     cluster.down();
 }
 
+/// Writers of the ordinary kind, beside those that keep account.
+fn sysbench(cluster: &Cluster, step: &str) -> Command {
+    let ports = [1, 2, 3].map(|node| cluster.sql_port(node).to_string());
+    let mut command = Command::new("sysbench");
+    command.args([
+        "oltp_write_only",
+        "--mysql-host=127.0.0.1",
+        "--mysql-user=plait",
+        "--mysql-password=plait",
+    ]);
+    command.args(["--mysql-db=shop", "--tables=2", "--table-size=500", "--threads=8", "--time=60"]);
+    command.args(&[format!("--mysql-port={}", ports.join(",")), step.to_owned()]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Ends with the test, however that ends.
+struct Crowd(Child);
+
+impl Crowd {
+    fn of(command: &mut Command) -> Crowd {
+        Crowd(command.spawn().expect("it was there a moment ago"))
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
 /// The power goes on all nodes: what was not synced is lost, and nothing that was acknowledged is among it.
 #[test]
 fn nothing_acknowledged_is_lost_with_the_power() {
     let cluster = Cluster::up("power");
+    let crowded = need::program("sysbench");
+    if crowded {
+        let ran = run(&mut sysbench(&cluster, "prepare"), LOAD_MAX);
+        assert_eq!(ran.code, Some(0), "{ran}");
+    }
     for round in 0..need::rounds(5) {
         let load = bank(&cluster, "3s");
+        let crowd = crowded.then(|| Crowd::of(sysbench(&cluster, "run").arg("--mysql-ignore-errors=all")));
         // At another moment each time, and never before the load has begun to write.
         wait::pass(Duration::from_millis(700 + 137 * round % 1500));
         cluster.plait(&["power-off", "site"]).ok();
+        drop(crowd);
         cluster.start();
         let ran = load.end(LOAD_MAX);
         let verdict = ran.json();

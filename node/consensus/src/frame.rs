@@ -11,9 +11,9 @@ use plait_base::{Bytes, FORMAT, MemberId, Reader, Slot, Writer, codec};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Lane {
-    /// Heartbeats, votes, leases, applied and stable indexes: small, never delayed.
+    /// Heartbeats, votes, answers to appends, leases, applied and stable indexes: small, never delayed.
     Fast = 1,
-    /// Appends and forwarded proposals.
+    /// Appends (with what a leader applied, where that leaves together with them) and forwarded proposals.
     Bulk = 2,
     /// Snapshot chunks.
     Transfer = 3,

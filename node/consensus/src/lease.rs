@@ -122,7 +122,7 @@ impl Grants {
             refused: [false; 3],
             pace: [None; 3],
             behind: [false; 3],
-            lateness: Lateness::default(),
+            lateness: Lateness::new(now, lengths.lease / 3),
         }
     }
 
@@ -157,10 +157,17 @@ impl Grants {
     /// Whether a node that asks keeps up: it has applied what was committed two asks ago, two thirds of L. A new
     /// start of a process that was granted to before has first to show that; else one that dies again and again,
     /// and is granted a lease at each start, would hold back every write for as long as it goes on.
-    pub fn keeps_up(&mut self, slot: Slot, epoch: BootEpoch, applied: Index, commit: Index) -> bool {
+    pub fn keeps_up(
+        &mut self,
+        now: Mono,
+        slot: Slot,
+        epoch: BootEpoch,
+        applied: Index,
+        commit: Index,
+    ) -> bool {
         let known = self.pace[slot.at()].filter(|pace| pace.epoch == epoch);
         if known.is_none() {
-            self.lateness.started(slot);
+            self.lateness.started(now, slot);
         }
         self.pace[slot.at()] = Some(Pace { epoch, last: commit, before: known.map(|pace| pace.last) });
         let keeps_up = zoo::on(Bug::GrantsToLaggards)
@@ -172,7 +179,7 @@ impl Grants {
         keeps_up
     }
 
-    /// Whether a follower that asks is always late where the other one is not. To be asked once with each ask.
+    /// Whether a follower that asks is always late where the other one is not; to be asked after [`keeps_up`](Self::keeps_up).
     pub fn is_slow(&mut self, now: Mono, leader: Slot, slot: Slot, lengths: &Lengths) -> bool {
         let slow = slot != leader && self.lateness.slow(now, leader, slot, lengths.late_max);
         self.behind[slot.at()] |= slow;

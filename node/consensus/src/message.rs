@@ -71,13 +71,9 @@ fn term_or_zero(r: &mut Reader) -> Result<Term, codec::Error> {
 }
 
 impl Message {
-    /// Whether it reports what the sender did, and nobody's lease or vote waits for it.
+    /// Whether it reports what was applied, and no lease, vote or commit waits for it.
     pub(crate) fn is_report(&self) -> bool {
-        match self {
-            Message::Applied { .. } | Message::Stable { .. } => true,
-            Message::Raft(m) => m.msg_type == eraftpb::MessageType::MsgAppendResponse,
-            _ => false,
-        }
+        matches!(self, Message::Applied { .. } | Message::Stable { .. })
     }
 
     /// Bytes that it takes in a frame, roughly.

@@ -69,7 +69,7 @@ pub struct Account {
     pub slot: Slot,
     pub status: plait_replica::Status,
     pub draining: bool,
-    /// A forced recovery is not done yet.
+    /// A forced recovery is not done yet, or a change of members is not on the disk.
     pub recovering: bool,
     pub peers: [PeerAccount; 3],
     pub disk: crate::disk::Figures,

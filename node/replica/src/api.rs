@@ -142,12 +142,13 @@ pub struct Limits {
     /// How far, in entries, a node may lag behind the commit index and still be granted a lease. Default 8,192;
     /// once refused, it must come within a quarter of that.
     pub lease_lag_max: u64,
-    /// How long after its commit a follower may apply an entry and still be granted a lease, if the other follower is
-    /// at least four times as fast: a slow node must not hold up the others. Default 20 ms.
+    /// How late, from an entry's commit until the leader hears that it is applied, a follower may always be and still
+    /// be granted a lease, if the other is at least four times as fast: a slow node must not hold up the others.
+    /// Default 20 ms.
     pub lease_late_max: Duration,
     /// How long an origin tries to get a verdict before it answers *unknown* (or *no*, where it knows). Default 10 s.
     pub commit_timeout: Duration,
-    /// How long a leader collects proposals at most while its last group is not committed; then groups follow each
+    /// How long a leader collects proposals at most while its last group is not stable; then groups follow each
     /// other this far apart. Default 2 ms.
     pub group_wait: Duration,
     /// How long a reply may wait for the stable position. Default 5 s.
@@ -158,9 +159,8 @@ pub struct Limits {
     pub proposals_max: usize,
     /// Bytes of proposals in one entry of the log. Default 1 MiB.
     pub entry_bytes_max: usize,
-    /// A log of this many bytes (after the last checkpoint; of as many as the state has, up to eight times this, if
-    /// the state is larger) asks for a checkpoint: what a start must replay at most
-    /// is about twice this. Default 4 MiB.
+    /// A log of this many bytes after the last checkpoint asks for a checkpoint; if the state is larger, one of as many
+    /// as the state has, but of at most eight times this. A start replays about twice as much at most. Default 4 MiB.
     pub checkpoint_log_bytes: u64,
     /// Bytes of one segment of the log. Default 8 MiB.
     pub segment_bytes: u64,

@@ -198,6 +198,7 @@ impl Replica {
             self.consult(now);
             self.release();
             self.note_state(now);
+            self.speak(now);
         }
         self.count();
         out.append(&mut self.out);
@@ -207,6 +208,16 @@ impl Replica {
     fn consult(&mut self, now: Now) {
         let mut effects = std::mem::take(&mut self.effects);
         self.consensus.flush(now, &mut effects);
+        for effect in effects.drain(..) {
+            self.hear(now, effect);
+        }
+        self.effects = effects;
+    }
+
+    /// Says to the others what all of this step led to.
+    fn speak(&mut self, now: Now) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.consensus.frames(&mut effects);
         for effect in effects.drain(..) {
             self.hear(now, effect);
         }

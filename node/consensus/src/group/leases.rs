@@ -76,7 +76,7 @@ impl Consensus {
         }
         grants.report(now.mono, me, from, applied);
         let was_behind = grants.is_behind(from);
-        let keeps_up = grants.keeps_up(from, ask.epoch, applied, commit);
+        let keeps_up = grants.keeps_up(now.mono, from, ask.epoch, applied, commit);
         let keeps_up = !grants.is_slow(now.mono, me, from, &lengths) && keeps_up;
         state.next_round.retain(|(slot, _)| *slot != from);
         if keeps_up {

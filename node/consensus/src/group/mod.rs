@@ -1,7 +1,8 @@
 //! This node's place in the group: the state, and what goes in and out of it.
 //!
 //! [`Consensus`] is sans-IO: `receive`, `tick`, `persisted` and their like take what happened, `flush` puts out
-//! what is to be done. Several inputs may be taken before one flush; then they share frames and a disk write.
+//! what is to be done, `frames` what is to be said. Several inputs may be taken before one flush; then they share a
+//! disk write, and what several flushes led to shares frames.
 
 mod leases;
 mod membership;
@@ -46,7 +47,7 @@ pub struct Config {
     /// How this node serves reads; others may do it in another way.
     pub reads: Reads,
     pub commit_timeout: Duration,
-    /// How long a leader collects proposals at most while its last group is not committed.
+    /// How long a leader collects proposals at most while its last group is not stable.
     pub group_wait: Duration,
     pub proposals_max: usize,
     pub entry_bytes_max: usize,
@@ -459,22 +460,31 @@ impl Consensus {
             self.do_ready(now);
             self.tell_applied();
         }
+        out.append(&mut self.effects);
+    }
+
+    /// Puts out what is to be said to the others, after the last [`flush`](Self::flush) of a step: what was said in
+    /// each of them leaves together.
+    pub fn frames(&mut self, out: &mut Vec<Effect>) {
         let from = self.member();
         self.share_frames();
         for ((to, lane), messages) in std::mem::take(&mut self.outbox) {
             let frame = Frame { from, messages }.encode();
-            self.effects.push(Effect::Send { to, lane, frame });
+            out.push(Effect::Send { to, lane, frame });
         }
-        out.append(&mut self.effects);
     }
 
-    /// What a node reports rides along with what it sends to the same peer in bulk, unless that is large.
+    /// What a leader reports rides along with the entries and the notice of a commit that it sends to the same peer:
+    /// without those, the peer can do nothing with it. Large ones go alone.
     fn share_frames(&mut self) {
+        let small = |list: &Vec<Message>| {
+            list.iter().all(|m| matches!(m, Message::Raft(_)))
+                && list.iter().map(Message::size).sum::<usize>() <= SHARED_FRAME_BYTES_MAX
+        };
         for slot in self.config.slot.others() {
-            let bulk = self.outbox.get(&(slot, Lane::Bulk)).map(|list| list.iter().map(Message::size).sum());
-            let fast = self.outbox.get(&(slot, Lane::Fast));
-            if bulk.is_some_and(|bytes: usize| bytes <= SHARED_FRAME_BYTES_MAX)
-                && fast.is_some_and(|list| list.iter().all(Message::is_report))
+            if self.outbox.get(&(slot, Lane::Bulk)).is_some_and(small)
+                && let Some(fast) = self.outbox.get(&(slot, Lane::Fast))
+                && fast.iter().all(Message::is_report)
             {
                 let reports = self.outbox.remove(&(slot, Lane::Fast)).expect("it was found a moment ago");
                 self.outbox.entry((slot, Lane::Bulk)).or_default().extend(reports);
@@ -505,9 +515,8 @@ impl Consensus {
             let list = group.queue.group(self.config.entry_bytes_max);
             let packed = crate::proposals::pack(&list);
             // An error is Raft's own bound on what is uncommitted; the origins will hand these in again.
-            if group.raw.propose(Vec::new(), packed.to_vec()).is_ok() {
-                group.last_group = Some((Index(group.raw.raft.raft_log.last_index()), now.mono));
-            }
+            let _ = group.raw.propose(Vec::new(), packed.to_vec());
+            group.last_group = Some((Index(group.raw.raft.raft_log.last_index()), now.mono));
         }
     }
 

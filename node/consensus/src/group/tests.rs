@@ -112,12 +112,17 @@ impl Table {
         for _ in 0..1000 {
             let mut quiet = true;
             for slot in Slot::ALL {
-                let mut effects = Vec::new();
-                if let Some(node) = self.nodes.get_mut(&slot) {
-                    node.flush(self.now, &mut effects);
+                // As a replica does: what the first flush led to is done before the second, and then it speaks.
+                for frames in [false, false, true] {
+                    let mut effects = Vec::new();
+                    match self.nodes.get_mut(&slot) {
+                        Some(node) if frames => node.frames(&mut effects),
+                        Some(node) => node.flush(self.now, &mut effects),
+                        None => {}
+                    }
+                    quiet &= effects.is_empty();
+                    effects.into_iter().for_each(|effect| self.perform(slot, effect));
                 }
-                quiet &= effects.is_empty();
-                effects.into_iter().for_each(|effect| self.perform(slot, effect));
             }
             if quiet {
                 return;
@@ -211,6 +216,7 @@ fn appended(table: &mut Table) -> Vec<Vec<Bytes>> {
     let (now, leader) = (table.now, table.nodes.get_mut(&slot(1)).expect("it is up"));
     let mut effects = Vec::new();
     leader.flush(now, &mut effects);
+    leader.frames(&mut effects);
     let mut groups = Vec::new();
     for effect in effects {
         let Effect::Send { to, frame, .. } = effect else { continue };

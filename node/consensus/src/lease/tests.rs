@@ -17,7 +17,7 @@ fn node() -> Slot {
 /// Asks, and takes the grant if there is one.
 fn ask(grants: &mut Grants, lengths: &Lengths, at_ms: u64, epoch: u64, applied: u64, commit: u64) -> bool {
     let now = Mono(0) + Duration::from_millis(at_ms);
-    let kept = grants.keeps_up(node(), BootEpoch(epoch), Index(applied), Index(commit));
+    let kept = grants.keeps_up(now, node(), BootEpoch(epoch), Index(applied), Index(commit));
     if kept {
         grants.grant(now, node(), BootEpoch(epoch), lengths);
     }
@@ -103,7 +103,7 @@ fn one_quick_answer_clears_a_follower_and_silence_does_not() {
     grants.report(at(211), slot(1), slot(2), Index(3));
     assert!(grants.is_slow(at(300), slot(1), slot(3), &lengths), "90 ms, and not a word");
     // A new process of it is not blamed for that.
-    grants.keeps_up(slot(3), BootEpoch(2), Index(2), Index(3));
+    grants.keeps_up(at(310), slot(3), BootEpoch(2), Index(2), Index(3));
     assert!(!grants.is_slow(at(310), slot(1), slot(3), &lengths));
 }
 
@@ -114,4 +114,12 @@ fn the_only_follower_is_never_slow() {
     grants.committed(at(0), Index(1));
     grants.report(at(80), slot(1), slot(2), Index(1));
     assert!(!grants.is_slow(at(100), slot(1), slot(2), &lengths));
+    // The other was quick, and died.
+    grants.committed(at(110), Index(2));
+    grants.report(at(111), slot(1), slot(3), Index(2));
+    for n in 3..12 {
+        grants.committed(at(n * 50), Index(n));
+        grants.report(at(n * 50 + 40), slot(1), slot(2), Index(n));
+    }
+    assert!(!grants.is_slow(at(600), slot(1), slot(2), &lengths), "it is needed, however slow");
 }
