@@ -148,9 +148,6 @@ pub struct Limits {
     pub lease_late_max: Duration,
     /// How long an origin tries to get a verdict before it answers *unknown* (or *no*, where it knows). Default 10 s.
     pub commit_timeout: Duration,
-    /// How long a leader collects proposals at most while its last group is not stable; then groups follow each
-    /// other this far apart. Default 2 ms.
-    pub group_wait: Duration,
     /// How long a reply may wait for the stable position. Default 5 s.
     pub stable_timeout: Duration,
     /// How long a request waits for a lease or a read index (an election, say) before it is refused. Default 2 s.
@@ -183,7 +180,6 @@ impl Default for Limits {
             lease_lag_max: 8192,
             lease_late_max: Duration::from_millis(20),
             commit_timeout: Duration::from_secs(10),
-            group_wait: Duration::from_millis(2),
             stable_timeout: Duration::from_secs(5),
             lease_timeout: Duration::from_secs(2),
             proposals_max: 4096,
@@ -311,7 +307,6 @@ impl Config {
             },
             reads: self.reads(),
             commit_timeout: limits.commit_timeout,
-            group_wait: limits.group_wait,
             proposals_max: limits.proposals_max,
             entry_bytes_max: limits.entry_bytes_max,
             segment_bytes: limits.segment_bytes,

@@ -47,8 +47,6 @@ pub struct Config {
     /// How this node serves reads; others may do it in another way.
     pub reads: Reads,
     pub commit_timeout: Duration,
-    /// How long a leader collects proposals at most while its last group is not stable.
-    pub group_wait: Duration,
     pub proposals_max: usize,
     pub entry_bytes_max: usize,
     pub segment_bytes: u64,
@@ -165,8 +163,6 @@ struct Group {
     changes: BTreeMap<Index, raft::eraftpb::ConfChange>,
     origin: Origin,
     queue: Queue,
-    /// The group that was put in the log last, and when. Only while leading.
-    last_group: Option<(Index, Mono)>,
     applied: Index,
     told_applied: Index,
     chain: u64,
@@ -180,25 +176,6 @@ struct Group {
     /// Once this token is durable, a start knows the members as they are now.
     noted_at: u64,
     offered: Option<raft::eraftpb::Message>,
-}
-
-impl Group {
-    fn disk_is_free(&self) -> bool {
-        self.in_flight.iter().filter(|w| w.entries).count() < GROUPS_IN_FLIGHT_MAX
-    }
-
-    /// Whether a leader puts what it was handed in the log. While the last group is on its way, what comes is
-    /// collected: the busier the cluster, the more proposals share an entry, its frames and its syncs. Where the
-    /// way is long (a slow network), groups follow each other `wait` apart.
-    fn forms_group(&self, now: Now, wait: Duration) -> bool {
-        let underway = |(index, at): (Index, Mono)| {
-            self.strands.iter().any(|s| s.stable.known() < index) && now.mono < at + wait
-        };
-        self.raw.raft.state == StateRole::Leader
-            && !self.queue.is_empty()
-            && self.disk_is_free()
-            && !self.last_group.is_some_and(underway)
-    }
 }
 
 struct StrandState {
@@ -351,17 +328,10 @@ impl Consensus {
     /// When `tick` is to be called.
     pub fn deadline(&self) -> Mono {
         let ask = self.group.iter().flat_map(|g| &g.strands).map(|s| s.holder.next_ask()).min();
-        let due = match ask.filter(|_| self.config.reads == Reads::Lease) {
+        match ask.filter(|_| self.config.reads == Reads::Lease) {
             Some(at) if self.started() && self.knows_leader() => self.next_tick.min(at.max(Mono(1))),
             _ => self.next_tick,
-        };
-        self.group_due().map_or(due, |at| due.min(at))
-    }
-
-    /// When the proposals that a leader collects become a group, whatever has become of the last one by then.
-    fn group_due(&self) -> Option<Mono> {
-        let group = self.group.as_ref().filter(|group| !group.queue.is_empty() && group.disk_is_free())?;
-        group.last_group.map(|(_, at)| at + self.config.group_wait)
+        }
     }
 
     /// A connection was closed by the other end. Evidence, not proof: if it was the leader's, this node no longer
@@ -451,12 +421,10 @@ impl Consensus {
     pub fn flush(&mut self, now: Now, out: &mut Vec<Effect>) {
         if self.started() {
             self.hand_proposals(now);
-            self.form_group(now);
+            self.form_groups();
             self.tend_reads(now);
             self.do_ready(now);
             self.tend_leases(now);
-            // What has become stable now may be what the next group waited for.
-            self.form_group(now);
             self.do_ready(now);
             self.tell_applied();
         }
@@ -508,15 +476,20 @@ impl Consensus {
         }
     }
 
-    /// Leader: puts what it was handed in the log, when it is time.
-    fn form_group(&mut self, now: Now) {
-        let Some(group) = &mut self.group else { return };
-        if group.forms_group(now, self.config.group_wait) {
+    /// Leader: puts what it was handed in the log, as long as its disk keeps up.
+    fn form_groups(&mut self) {
+        let Some(group) = self.group.as_mut().filter(|g| g.raw.raft.state == StateRole::Leader) else {
+            return;
+        };
+        let mut in_flight = group.in_flight.iter().filter(|w| w.entries).count();
+        while in_flight < GROUPS_IN_FLIGHT_MAX && !group.queue.is_empty() {
             let list = group.queue.group(self.config.entry_bytes_max);
             let packed = crate::proposals::pack(&list);
-            // An error is Raft's own bound on what is uncommitted; the origins will hand these in again.
-            let _ = group.raw.propose(Vec::new(), packed.to_vec());
-            group.last_group = Some((Index(group.raw.raft.raft_log.last_index()), now.mono));
+            if group.raw.propose(Vec::new(), packed.to_vec()).is_err() {
+                // Raft's own bound on what is uncommitted was reached; the origins will hand these in again.
+                break;
+            }
+            in_flight += 1;
         }
     }
 

@@ -325,7 +325,6 @@ impl Consensus {
             changes: BTreeMap::new(),
             origin: Origin::new(member.slot, epoch, self.config.proposals_max),
             queue: Queue::default(),
-            last_group: None,
             applied,
             told_applied: Index::ZERO,
             chain,

@@ -108,7 +108,6 @@ impl Consensus {
     fn stepped_down(&mut self) {
         let group = self.group.as_mut().expect("it led");
         group.queue.drain();
-        group.last_group = None;
         group.snapshots.clear();
         for strand in &mut group.strands {
             strand.grants = None;

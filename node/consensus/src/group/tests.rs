@@ -57,7 +57,6 @@ fn config(slot: Slot) -> Config {
             late_max: LATE_MAX,
         },
         commit_timeout: Duration::from_secs(2),
-        group_wait: Duration::from_millis(2),
         proposals_max: 100,
         entry_bytes_max: 1 << 20,
         segment_bytes: 1 << 16,
@@ -209,44 +208,6 @@ fn a_proposal_from_anywhere_is_applied_everywhere_in_one_order_and_becomes_stabl
     assert_eq!(first.len(), 2);
     assert!(table.applied.values().all(|list| *list == first));
     assert!(table.nodes.values().all(|n| n.stable(Strand::Store) == n.applied_index() && n.waiting() == 0));
-}
-
-/// What a leader puts in its log at its next flush, as the texts of each group.
-fn appended(table: &mut Table) -> Vec<Vec<Bytes>> {
-    let (now, leader) = (table.now, table.nodes.get_mut(&slot(1)).expect("it is up"));
-    let mut effects = Vec::new();
-    leader.flush(now, &mut effects);
-    leader.frames(&mut effects);
-    let mut groups = Vec::new();
-    for effect in effects {
-        let Effect::Send { to, frame, .. } = effect else { continue };
-        if to != slot(2) {
-            continue;
-        }
-        for message in Frame::decode(slot(1), &frame).expect("it is a frame").messages {
-            let Message::Raft(message) = message else { continue };
-            let unpacked = message.entries.iter().map(|entry| crate::proposals::unpack(&entry.data));
-            groups.extend(
-                unpacked.map(|group| group.expect("it is whole").into_iter().map(|p| p.op).collect()),
-            );
-        }
-    }
-    groups
-}
-
-#[test]
-fn while_its_last_group_is_under_way_a_leader_collects_the_next_for_a_while() {
-    let mut table = Table::laid();
-    table.pass(Duration::from_millis(800));
-    table.propose(slot(1), "a");
-    assert_eq!(appended(&mut table), [["a"]]);
-    table.propose(slot(1), "b");
-    table.propose(slot(1), "c");
-    assert!(appended(&mut table).is_empty(), "nobody has answered for the first");
-    let due = table.now.mono + Duration::from_millis(2);
-    assert_eq!(table.nodes[&slot(1)].deadline(), due);
-    table.now.mono = due;
-    assert_eq!(appended(&mut table), [["b", "c"]], "together, as soon as they waited long enough");
 }
 
 #[test]

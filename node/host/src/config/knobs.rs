@@ -59,7 +59,6 @@ knobs! {
     "limits.lease_lag_max" limits.lease_lag_max: "entries a node may lag and still be granted a lease";
     "limits.lease_late_max" limits.lease_late_max: "how late a node may always be and still be granted a lease";
     "limits.commit_timeout" limits.commit_timeout: "how long a verdict is waited for";
-    "limits.group_wait" limits.group_wait: "how long a leader collects proposals while its last group is under way";
     "limits.stable_timeout" limits.stable_timeout: "how long a reply waits for the stable index";
     "limits.lease_timeout" limits.lease_timeout: "how long a request waits for a usable lease";
     "limits.proposals_max" limits.proposals_max: "proposals of this node that wait for a verdict";

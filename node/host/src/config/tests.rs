@@ -97,7 +97,6 @@ fn every_limit_has_a_key() {
         lease_lag_max: _,
         lease_late_max: _,
         commit_timeout: _,
-        group_wait: _,
         stable_timeout: _,
         lease_timeout: _,
         proposals_max: _,
