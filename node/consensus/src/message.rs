@@ -76,14 +76,10 @@ impl Message {
         matches!(self, Message::Applied { .. } | Message::Stable { .. })
     }
 
-    /// Bytes that it takes in a frame, roughly.
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Message::Raft(m) => m.entries.iter().map(|entry| entry.data.len() + 32).sum::<usize>() + 64,
-            Message::Forward(proposals) => proposals.iter().map(Proposal::size).sum(),
-            Message::SnapshotChunk { chunk, .. } => chunk.len() + 64,
-            _ => 64,
-        }
+    /// Bytes of the entries that it carries; `None` if it is not Raft's.
+    pub(crate) fn entry_bytes(&self) -> Option<usize> {
+        let Message::Raft(message) = self else { return None };
+        Some(message.entries.iter().map(|entry| entry.data.len()).sum())
     }
 
     pub fn encode(&self, w: &mut Writer) {

@@ -446,8 +446,8 @@ impl Consensus {
     /// without those, the peer can do nothing with it. Large ones go alone.
     fn share_frames(&mut self) {
         let small = |list: &Vec<Message>| {
-            list.iter().all(|m| matches!(m, Message::Raft(_)))
-                && list.iter().map(Message::size).sum::<usize>() <= SHARED_FRAME_BYTES_MAX
+            let bytes: Option<usize> = list.iter().map(Message::entry_bytes).sum();
+            bytes.is_some_and(|bytes| bytes <= SHARED_FRAME_BYTES_MAX)
         };
         for slot in self.config.slot.others() {
             if self.outbox.get(&(slot, Lane::Bulk)).is_some_and(small)
