@@ -109,5 +109,5 @@ fn every_limit_has_a_key() {
         store:
             Settings { tombstone_seqnos_max: _, tombstone_bytes_max: _, writeset_bytes_max: _, id_block: _ },
     } = Limits::default();
-    assert_eq!(KNOBS.iter().filter(|knob| knob.key.starts_with("limits.")).count(), 20);
+    assert_eq!(KNOBS.iter().filter(|knob| knob.key.starts_with("limits.")).count(), 21);
 }
