@@ -37,6 +37,7 @@ marks! {
     CheckpointUnreadable => "started from the older checkpoint, or none",
     /// A leader heard of a higher term, or lost its majority.
     Deposed => "leader deposed",
+    HandedOver => "leader with a slow disk handed over",
     TwoLeaders => "two nodes led at once, in two terms",
     LeaderDiedWithWrite => "leader died, another node's write under way",
     LeaderChangedWithWrite => "leader changed, a write under way",

@@ -91,6 +91,13 @@ pub struct LimitsPlan {
     pub step_work_max: u32,
     pub id_block: u64,
     pub tombstone_seqnos_max: u64,
+    #[serde(default = "lock_timeout_ms")]
+    pub lock_timeout_ms: u64,
+}
+
+/// In plans from before there were named locks.
+fn lock_timeout_ms() -> u64 {
+    5000
 }
 
 impl LimitsPlan {
@@ -105,6 +112,7 @@ impl LimitsPlan {
             segment_bytes: self.segment_bytes,
             chunk_bytes: self.chunk_bytes,
             step_work_max: self.step_work_max,
+            lock_timeout: Duration::from_millis(self.lock_timeout_ms),
             ..Limits::default()
         };
         limits.store.id_block = self.id_block;

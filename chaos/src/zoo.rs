@@ -116,6 +116,7 @@ impl Bug {
                 S::SnapshotMovesBlindly => &["count", "total", "linear", "skew"],
                 S::WaiterForgotten => &["stall"],
                 S::ParentNotCertified => &["orders"],
+                S::LockNotFenced => &["count"],
             },
         }
     }

@@ -96,6 +96,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             step_work_max: if starts { *d.pick(&[1024, 4, 4]) } else { *d.pick(&[1024, 16, 4]) },
             id_block: *d.pick(&[4, 30, 1000]),
             tombstone_seqnos_max: *d.pick(&[1_000_000, 200, 40]),
+            lock_timeout_ms: *waits.pick(&[5000, 400]),
         },
         step_us: if starts { *d.pick(&[15, 60, 1000, 1000]) } else { *d.pick(&[15, 15, 60, 1000]) },
         proof_per_mille: if loops { *d.pick(&[500, 0, 0]) } else { *d.pick(&[1000, 500, 0]) },

@@ -10,6 +10,7 @@ pub mod bank;
 pub mod bulk;
 pub mod counter;
 pub mod ids;
+pub mod locks;
 pub mod orders;
 pub mod register;
 pub mod seats;
@@ -20,8 +21,8 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 9] =
-    ["bank", "bulk", "counter", "ids", "orders", "register", "seats", "skew", "audit"];
+pub const NAMES: [&str; 10] =
+    ["bank", "bulk", "counter", "ids", "locks", "orders", "register", "seats", "skew", "audit"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Form {
     Auto,
     /// As SQL, in one request.
     Text,
+    /// Statements with pauses between them, each a transaction of its own; the last one alone writes.
+    Statements,
     /// Begin, statements with pauses between them, commit.
     Session(Isolation),
 }
@@ -72,6 +75,8 @@ impl Writes {
 pub enum Next {
     Run(Vec<Step>),
     Text(String),
+    /// The transaction that writes, as one request: the last statement.
+    Write(Vec<Step>),
     Commit,
     Rollback,
 }
@@ -180,6 +185,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
         "bulk" => drive(plan, bulk::Bulk::new(plan.clone())),
         "counter" => drive(plan, counter::Counter::new(plan.clone())),
         "ids" => drive(plan, ids::IdsLoad::new(plan.clone())),
+        "locks" => drive(plan, locks::Locks::new(plan.clone())),
         "orders" => drive(plan, orders::Orders::new(plan.clone())),
         "register" => drive(plan, register::Register::new(plan.clone())),
         "seats" => drive(plan, seats::Seats::new(plan.clone())),

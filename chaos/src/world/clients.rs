@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::workload::{At, End, Form, Next, Run, Writes};
 use plait_base::{Draws, Outcome, Slot};
 use plait_replica::{Input, Request, SessionId, Ticket};
-use plait_store::{self as store, Error, Reply, StepResult};
+use plait_store::{self as store, Error, Isolation, Reply, StepResult};
 
 pub(super) struct Client {
     load: usize,
@@ -143,7 +143,11 @@ impl World {
         if writes == Writes::Noted {
             self.judge.ledger.writes(at.op);
         }
-        let stage = if matches!(form, Form::Session(_)) { Stage::Begin } else { Stage::Whole };
+        let stage = match form {
+            Form::Session(_) => Stage::Begin,
+            Form::Statements => Stage::Statement(0),
+            _ => Stage::Whole,
+        };
         let running = Running {
             at,
             form,
@@ -165,7 +169,7 @@ impl World {
                 Next::Run(steps) => store::Request::Run(steps),
                 _ => unreachable!("a statement has steps"),
             },
-            Form::Text => match self.next_of(c, 0, &[]) {
+            Form::Text | Form::Statements => match self.next_of(c, 0, &[]) {
                 Next::Text(text) => store::Request::Sql { text, multi: true },
                 _ => unreachable!("a text is a text"),
             },
@@ -283,14 +287,28 @@ impl World {
                 return self.end(c, error.outcome(), &[], Some(&error));
             }
         };
-        let stage = running.stage;
+        let (stage, form) = (running.stage, running.form);
         let next = match stage {
-            Stage::Whole | Stage::Commit => return self.end(c, Outcome::Yes, &reply.results, None),
+            Stage::Whole | Stage::Commit => {
+                if form == Form::Statements && self.clients[c].draws.chance(700) {
+                    // What the session still has is for the node to take back.
+                    self.leave_session(c);
+                }
+                return self.end(c, Outcome::Yes, &reply.results, None);
+            }
             Stage::Rollback => return self.end(c, Outcome::No, &[], None),
             Stage::Begin => self.next_of(c, 0, &[]),
             Stage::Statement(n) => self.next_of(c, n + 1, &reply.results),
         };
         let (stage, request) = match (next, stage) {
+            (Next::Text(text), Stage::Statement(n)) => {
+                (Stage::Statement(n + 1), store::Request::Sql { text, multi: true })
+            }
+            (Next::Write(steps), _) => {
+                let isolation = Isolation::ReadCommitted;
+                (Stage::Commit, store::Request::Script { isolation, steps })
+            }
+            (Next::Rollback, _) if form == Form::Statements => return self.end(c, Outcome::No, &[], None),
             (Next::Run(steps), Stage::Begin) => (Stage::Statement(0), store::Request::Run(steps)),
             (Next::Run(steps), Stage::Statement(n)) => (Stage::Statement(n + 1), store::Request::Run(steps)),
             (Next::Commit, _) => (Stage::Commit, store::Request::Commit),

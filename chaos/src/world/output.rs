@@ -155,6 +155,7 @@ fn mark(event: &Event) -> Option<Mark> {
         Event::Consensus(event) => match event {
             Consensus::TornTailCut { .. } => Mark::TornTailCut,
             Consensus::SteppedDown { .. } => Mark::Deposed,
+            Consensus::HandedOver { .. } => Mark::HandedOver,
             Consensus::LeaseRefused { .. } => Mark::LeaseRefused,
             Consensus::LeaseLost { why, .. } if why.starts_with("a gap") => Mark::LeaseLostByGap,
             Consensus::DeathProved { .. } => Mark::DeathProved,

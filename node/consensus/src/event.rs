@@ -26,6 +26,11 @@ pub enum Event {
     SteppedDown {
         term: Term,
     },
+    /// This leader asks another node to take its place.
+    HandedOver {
+        to: Slot,
+        why: &'static str,
+    },
     /// This node now follows somebody else, or nobody.
     LeaderChanged {
         term: Term,
@@ -100,6 +105,7 @@ impl Event {
             Event::Campaigned { .. } => "campaigned",
             Event::Elected { .. } => "elected",
             Event::SteppedDown { .. } => "stepped_down",
+            Event::HandedOver { .. } => "handed_over",
             Event::LeaderChanged { .. } => "leader_changed",
             Event::LeaseUsable { .. } => "lease_usable",
             Event::LeaseLost { .. } => "lease_lost",
@@ -133,6 +139,7 @@ impl Event {
             Event::Campaigned { term } | Event::Elected { term } | Event::SteppedDown { term } => {
                 vec![("term", term.to_string())]
             }
+            Event::HandedOver { to, why } => vec![("to", to.to_string()), ("why", (*why).to_owned())],
             Event::LeaderChanged { term, leader } => {
                 vec![("term", term.to_string()), ("leader", slot_or_none(leader))]
             }

@@ -255,7 +255,8 @@ impl Drive {
 
     fn stopped(&self) -> Option<Exit> {
         let end = self.stopping?;
-        (self.routes.waiting() == 0 || Instant::now() >= end).then_some(Exit::Done)
+        let busy = self.routes.waiting() > 0 || self.parts.replica.hands_over();
+        (!busy || Instant::now() >= end).then_some(Exit::Done)
     }
 }
 

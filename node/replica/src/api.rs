@@ -152,6 +152,8 @@ pub struct Limits {
     pub stable_timeout: Duration,
     /// How long a request waits for a lease or a read index (an election, say) before it is refused. Default 2 s.
     pub lease_timeout: Duration,
+    /// How long a leader must not have heard of a node to give that node's named locks (`GET_LOCK`) away. Default 5 s.
+    pub lock_timeout: Duration,
     /// Proposals of this node that wait for a verdict. Default 4,096.
     pub proposals_max: usize,
     /// Bytes of proposals in one entry of the log. Default 1 MiB.
@@ -182,6 +184,7 @@ impl Default for Limits {
             commit_timeout: Duration::from_secs(10),
             stable_timeout: Duration::from_secs(5),
             lease_timeout: Duration::from_secs(2),
+            lock_timeout: Duration::from_secs(5),
             proposals_max: 4096,
             entry_bytes_max: 1 << 20,
             checkpoint_log_bytes: 4 << 20,

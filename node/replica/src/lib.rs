@@ -15,6 +15,7 @@ mod apply;
 mod checkpoint;
 pub mod event;
 mod head;
+mod locks;
 mod node;
 mod sessions;
 mod status;

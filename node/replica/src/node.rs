@@ -5,6 +5,7 @@ use crate::apply::{Applying, History};
 use crate::checkpoint::Checkpoints;
 use crate::event::Event;
 use crate::head::Head;
+use crate::locks::Heard;
 use crate::sessions::Sessions;
 use crate::transfer::{Incoming, Prepared};
 use plait_base::{Index, Machine, Mono, Now, Slot, Term, kv};
@@ -43,6 +44,7 @@ pub struct Replica {
     /// A snapshot that was offered while its place was taken: from whom, and its index and term.
     pub(crate) offer: Option<(Slot, Index, Term)>,
     pub(crate) counters: Counters,
+    pub(crate) heard: Heard,
     pub(crate) state: State,
     pub(crate) out: Vec<Output>,
     effects: Vec<Effect>,
@@ -135,6 +137,7 @@ impl Replica {
             incoming: None,
             offer: None,
             counters: Counters::default(),
+            heard: Heard::default(),
             state: State::Initialized,
             out: events.into_iter().map(Output::Event).collect(),
             effects: Vec::new(),
@@ -152,7 +155,10 @@ impl Replica {
         match input {
             Input::Tick => self.tick(now),
             Input::Recv { .. } if self.refused_entry.is_some() => {}
-            Input::Recv { from, lane: _, bytes } => self.consensus.receive(now, from, &bytes),
+            Input::Recv { from, lane: _, bytes } => {
+                self.heard.from(from, now);
+                self.consensus.receive(now, from, &bytes);
+            }
             Input::Up { .. } => {}
             Input::Down { peer } => self.consensus.peer_down(peer),
             Input::Dead { peer, epoch } => self.consensus.dead(now, peer, epoch),
@@ -183,6 +189,7 @@ impl Replica {
     fn tick(&mut self, now: Now) {
         self.consensus.tick(now);
         self.expire_sessions(now);
+        self.tend_locks(now);
         self.tend_transfers(now);
     }
 
@@ -253,6 +260,16 @@ impl Replica {
     /// The epoch of this start, whether or not it is on the disk yet; for proofs of death there is `Status::epoch`.
     pub fn epoch(&self) -> plait_base::BootEpoch {
         self.consensus.epoch()
+    }
+
+    /// This node is about to end: if it leads, somebody else is asked to. Until [`hands_over`](Self::hands_over) says
+    /// no it is better to stay.
+    pub fn resign(&mut self) {
+        self.consensus.hand_over(Index::ZERO, "it is about to end");
+    }
+
+    pub fn hands_over(&self) -> bool {
+        self.consensus.hands_over()
     }
 
     /// The entry that was being applied when the machine panicked, if it was applying one.

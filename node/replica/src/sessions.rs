@@ -5,10 +5,11 @@
 
 use crate::api::{Output, SessionId, Ticket};
 use crate::event::Event;
+use crate::locks::{OWN_SESSION, OWN_TICKET};
 use crate::node::Replica;
 use plait_base::{Bytes, Index, Mono, Now, Outcome, ProposalId, Room, Seqno};
 use plait_consensus::zoo::{self, Bug};
-use plait_consensus::{Reads, Refusal, Strand};
+use plait_consensus::{Reads, Refusal, Seen, Strand};
 use plait_store::{Context, Error, Progress, Reply, Request, Session, Verdict};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,6 +103,16 @@ impl Sessions {
         self.clients.values().filter_map(|c| c.session.snapshot()).min()
     }
 
+    /// Whether this session is over, or has not got this lock and is not about to.
+    pub fn has_let_go(&self, session: SessionId, lock: &str) -> bool {
+        let client = self.clients.get(&session).map(|client| &client.session);
+        client.is_none_or(|session| !session.busy() && !session.has_lock(lock))
+    }
+
+    pub fn is_busy(&self, session: SessionId) -> bool {
+        self.clients.get(&session).is_some_and(|client| !matches!(client.doing, Doing::Nothing))
+    }
+
     pub fn has_runnable(&self) -> bool {
         !self.run.is_empty()
     }
@@ -112,7 +123,7 @@ impl Replica {
         let sessions = &mut self.sessions;
         if !sessions.clients.contains_key(&id) && sessions.clients.len() >= sessions.max {
             let reply = Err(Error::Busy { what: "sessions_max", max: sessions.max as u64 });
-            self.out.push(Output::Reply { ticket, reply });
+            self.tell(ticket, reply);
             return;
         }
         let slot = self.config.slot;
@@ -126,7 +137,7 @@ impl Replica {
         });
         if !matches!(client.doing, Doing::Nothing) {
             let why = "the session's last request is not answered yet; wait for its reply".to_owned();
-            self.out.push(Output::Reply { ticket, reply: Err(Error::Misuse { why }) });
+            self.tell(ticket, Err(Error::Misuse { why }));
             return;
         }
         client.ticket = ticket;
@@ -156,7 +167,7 @@ impl Replica {
             Err(error) => {
                 client.doing = Doing::Nothing;
                 let ticket = client.ticket;
-                self.out.push(Output::Reply { ticket, reply: Err(error) });
+                self.tell(ticket, Err(error));
             }
         }
     }
@@ -166,6 +177,8 @@ impl Replica {
         self.try_leases_again(now);
         self.try_indexes_again(now);
         self.wake_late(now);
+        self.local.queues.applied(&self.store);
+        self.call_waiting();
         let mut budget = self.config.limits.step_work_max;
         while budget > 0 {
             let Some(id) = self.sessions.run.pop_front() else { return };
@@ -188,12 +201,22 @@ impl Replica {
                     self.state,
                 )
             };
+            let verdict = |id| match self.verdicts.seen(id) {
+                Seen::Before(bytes) => {
+                    Verdict::decode(&bytes).ok().map(|verdict| matches!(verdict, Verdict::Done { .. }))
+                }
+                Seen::New | Seen::Stale => None,
+            };
             let ctx = Context {
                 now,
                 may_read,
                 status: &status,
                 connection: id.0,
                 galera: self.config.galera_compat,
+                epoch: self.consensus.epoch(),
+                cluster: self.config.cluster,
+                applied: self.store.applied(),
+                verdict: &verdict,
             };
             let (session, store, local) = (&mut client.session, &self.store, &mut self.local);
             let ran = catch_unwind(AssertUnwindSafe(|| session.run(store, local, &ctx, &mut budget)));
@@ -344,10 +367,12 @@ impl Replica {
         if let Some(client) = self.sessions.clients.get_mut(&hold.session) {
             client.doing = Doing::Nothing;
         }
-        self.out.push(Output::Reply { ticket: hold.ticket, reply: hold.reply });
+        self.tell(hold.ticket, hold.reply);
         if hold.hangup {
             self.close_session(hold.session);
-            self.out.push(Output::Hangup { session: hold.session });
+            if hold.session != OWN_SESSION {
+                self.out.push(Output::Hangup { session: hold.session });
+            }
         }
     }
 
@@ -455,9 +480,18 @@ impl Replica {
                     Some(id) => Err(Error::Unknown { id }),
                     None => Err(Error::NotPrimary { why }),
                 };
-                self.out.push(Output::Reply { ticket: client.ticket, reply });
+                self.tell(client.ticket, reply);
             }
-            self.out.push(Output::Hangup { session });
+            if session != OWN_SESSION {
+                self.out.push(Output::Hangup { session });
+            }
+        }
+    }
+
+    /// Answers a request, unless it was this node's own.
+    fn tell(&mut self, ticket: Ticket, reply: Result<Reply, Error>) {
+        if ticket != OWN_TICKET {
+            self.out.push(Output::Reply { ticket, reply });
         }
     }
 }

@@ -235,7 +235,9 @@ impl Replica {
                 self.checkpoints.done(Generation { number: generation, index, seqno });
                 self.counters.snapshots_received += 1;
                 self.event(Event::SnapshotReceived { from, index, seqno });
-                self.consensus.snapshot_ready(now, index);
+                if !self.consensus.snapshot_ready(now, index) {
+                    self.drop_incoming("the log has come as far by itself, or from another leader");
+                }
             }
         }
     }
@@ -284,7 +286,13 @@ impl Replica {
             self.consensus.snapshot_prepared(false);
         }
         let Some(incoming) = &mut self.incoming else { return };
-        if incoming.then.is_some() || incoming.ready.is_some() {
+        if incoming.ready.is_some() {
+            return;
+        }
+        if incoming.index <= self.consensus.commit() {
+            return self.drop_incoming("the log has come as far by itself");
+        }
+        if incoming.then.is_some() {
             return;
         }
         let silence = now.mono.since(incoming.last_heard);

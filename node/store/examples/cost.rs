@@ -37,8 +37,7 @@ fn main() {
     let slot = Slot::new(1).expect("1 is a slot");
     let (mut store, mut local) = (Store::new(Settings::default(), 7), Local::new(slot));
     let mut session = Session::new(slot);
-    let ctx =
-        Context { now: Now::default(), may_read: Ok(()), status: &Vec::new, connection: 1, galera: false };
+    let ctx = Context::alone(Now::default());
     let int = |name: &str| Column {
         name: name.into(),
         kind: ColumnType::Int { bits: 64 },

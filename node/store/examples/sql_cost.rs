@@ -27,13 +27,7 @@ struct Node {
 impl Node {
     fn sql(&mut self, text: &str) -> Reply {
         self.session.start(Request::Sql { text: text.into(), multi: false }).expect("the session is idle");
-        let ctx = Context {
-            now: Now::default(),
-            may_read: Ok(()),
-            status: &Vec::new,
-            connection: 1,
-            galera: false,
-        };
+        let ctx = Context::alone(Now::default());
         loop {
             match self.session.run(&self.store, &mut self.local, &ctx, &mut 1024) {
                 Progress::Yield | Progress::Wait(_) => {}

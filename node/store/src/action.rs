@@ -2,6 +2,8 @@
 
 use crate::error::Error;
 use crate::ids::Local;
+use crate::named::Named;
+use crate::queue::Awaited;
 use crate::request::{Client, Done, Isolation, StepResult, TableDef};
 use crate::session::Context;
 use crate::sql;
@@ -9,7 +11,7 @@ use crate::steps::Steps;
 use crate::store::Store;
 use crate::table::{TableId, TableInfo};
 use crate::txn::Txn;
-use plait_base::Bytes;
+use plait_base::{Bytes, Mono};
 use std::collections::VecDeque;
 
 /// One thing that a request asks for.
@@ -68,6 +70,7 @@ impl Drops {
 pub(crate) enum Work {
     Steps(Steps),
     Sql(Box<sql::Statement>),
+    Named(Box<Named>),
 }
 
 /// What work came back with.
@@ -77,6 +80,10 @@ pub(crate) enum Turn {
     Ids(TableId),
     /// This operation is all that it does, and the operation's verdict is its result: see [`Work::ordered`].
     Order(Bytes),
+    /// This table is to be made, if nobody has made it yet; then it begins again.
+    Create(TableDef),
+    /// It begins again when that has come about, or at this time.
+    Wait(Mono, Awaited),
     /// Its results were pushed, or it failed. Its writes are then taken back by the session.
     Done(Result<(), Error>),
 }
@@ -125,6 +132,7 @@ impl Work {
         match self {
             Work::Steps(steps) => steps.run(env),
             Work::Sql(statement) => statement.run(env),
+            Work::Named(named) => named.run(env),
         }
     }
 
@@ -134,6 +142,7 @@ impl Work {
         match self {
             Work::Steps(_) => StepResult::Done(Done { affected: changed, ..Done::default() }),
             Work::Sql(_) => sql::added(found, changed, vars),
+            Work::Named(_) => unreachable!("a lock function orders rows of its own"),
         }
     }
 
@@ -141,6 +150,7 @@ impl Work {
         match self {
             Work::Steps(steps) => steps.restart(),
             Work::Sql(statement) => statement.restart(),
+            Work::Named(named) => named.restart(),
         }
     }
 }

@@ -66,6 +66,11 @@ pub enum Error {
     /// Two transactions of one node wait for each other's rows.
     #[error("this transaction waits for one that waits for it; begin it again")]
     Deadlock,
+    /// A named lock was given away while its holder's node was cut off. Nothing was written; the session is closed.
+    #[error(
+        "the lock '{name}' was given away while this node was out of touch with the others; connect again and take it anew"
+    )]
+    LockLost { name: String },
     #[error("{why}")]
     Misuse { why: String },
     /// An error with a MySQL code of its own that nothing here treats specially.
@@ -144,6 +149,7 @@ impl Error {
             Error::TooLong { .. } => (1406, "22001"),
             Error::BadValue { .. } => (1366, "22007"),
             Error::Unmet { .. } => (1644, "45000"),
+            Error::LockLost { .. } => (1317, "70100"),
             Error::TooLarge { .. } => (1105, "HY000"),
             Error::Syntax { .. } => (1064, "42000"),
             Error::Unsupported { .. } => (1235, "42000"),

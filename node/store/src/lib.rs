@@ -24,6 +24,7 @@ mod foreign;
 mod ids;
 mod index;
 pub mod key;
+mod named;
 pub mod op;
 mod queue;
 pub mod request;
@@ -41,6 +42,7 @@ pub mod zoo;
 pub use error::Error;
 pub use export::{Chunk, Head, Importer, head_seqno};
 pub use ids::Local;
+pub use named::{COLUMNS as LOCK_COLUMNS, Lock, TABLE as LOCK_TABLE};
 pub use op::Op;
 pub use queue::Queues;
 pub use request::{

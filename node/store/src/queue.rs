@@ -9,8 +9,10 @@
 //! Not here: when a statement is run again (`session`), when a session is woken (replica).
 
 use crate::key::Key;
+use crate::store::Store;
 use crate::table::TableId;
 use crate::zoo::{self, Bug};
+use plait_base::Seqno;
 use std::collections::{BTreeMap, VecDeque};
 
 type Place = (TableId, Key);
@@ -21,8 +23,19 @@ pub struct Queues {
     lines: BTreeMap<Place, Line>,
     held: BTreeMap<u64, Vec<Place>>,
     waiting: BTreeMap<u64, Place>,
+    /// Those that wait for something else than a key.
+    awaiting: BTreeMap<u64, Awaited>,
     /// Sessions whose turn has come.
     called: Vec<u64>,
+}
+
+/// What a session waits for that others bring about, on whichever node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// That a named lock is taken or given back after this position.
+    Lock { changed: Seqno },
+    /// That this much is applied.
+    Position(Seqno),
 }
 
 #[derive(Debug)]
@@ -68,8 +81,32 @@ impl Queues {
         self.waiting.contains_key(&session)
     }
 
+    pub(crate) fn wait_for(&mut self, session: u64, what: Awaited) {
+        self.awaiting.insert(session, what);
+    }
+
+    /// More is applied: calls those whose wait may be over.
+    pub fn applied(&mut self, store: &Store) {
+        if self.awaiting.is_empty() {
+            return;
+        }
+        let (applied, locks_changed) = (store.applied(), store.named_locks_changed());
+        let called = &mut self.called;
+        self.awaiting.retain(|session, what| {
+            let over = match *what {
+                Awaited::Lock { changed } => locks_changed > changed,
+                Awaited::Position(seqno) => applied >= seqno,
+            };
+            if over {
+                called.push(*session);
+            }
+            !over
+        });
+    }
+
     /// A session waits no longer.
     pub(crate) fn leave(&mut self, session: u64) {
+        self.awaiting.remove(&session);
         if let Some(place) = self.waiting.remove(&session) {
             let line = self.lines.get_mut(&place).expect("who waits stands in a line");
             line.next.retain(|other| *other != session);

@@ -19,7 +19,7 @@ use crate::steps::Steps;
 use crate::store::Store;
 use crate::txn::Txn;
 use crate::verdict::Verdict;
-use plait_base::{Bytes, Mono, Now, Seqno, Slot};
+use plait_base::{BootEpoch, Bytes, ClusterId, Mono, Now, ProposalId, Seqno, Slot};
 use work::{Stage, Working};
 
 /// How often a statement that is a transaction of its own is tried again after a conflict.
@@ -36,6 +36,30 @@ pub struct Context<'a> {
     pub connection: u64,
     /// `galera_compat`: transactions go by Galera's rules.
     pub galera: bool,
+    /// Which start of the node this is: what a named lock's holder is known by.
+    pub epoch: BootEpoch,
+    pub cluster: ClusterId,
+    /// The newest position that is published here.
+    pub applied: Seqno,
+    /// Whether a proposal was done or refused, as far as this node remembers.
+    pub verdict: &'a dyn Fn(ProposalId) -> Option<bool>,
+}
+
+impl Context<'static> {
+    /// Of the first session of a node that serves and knows of no other.
+    pub fn alone(now: Now) -> Context<'static> {
+        Context {
+            now,
+            may_read: Ok(()),
+            status: &Vec::new,
+            connection: 1,
+            galera: false,
+            epoch: BootEpoch::ZERO,
+            cluster: ClusterId([0; 16]),
+            applied: Seqno::ZERO,
+            verdict: &|_| None,
+        }
+    }
 }
 
 /// Why [`Session::run`] came back.
@@ -155,6 +179,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether it has this named lock, as far as it knows.
+    pub fn has_lock(&self, name: &str) -> bool {
+        self.vars.locks.has(name)
+    }
+
     /// Whether a request is under way.
     pub fn busy(&self) -> bool {
         self.job.is_some()
@@ -210,7 +239,10 @@ impl Session {
                 Move::Fail(error) => {
                     self.vars.failed(&error);
                     let after = matches!(job.plan, Plan::Sql(_)) && !job.results.is_empty();
-                    let hangup = matches!(error, Error::Unknown { .. } | Error::Internal { .. });
+                    let hangup = matches!(
+                        error,
+                        Error::Unknown { .. } | Error::Internal { .. } | Error::LockLost { .. }
+                    );
                     if hangup {
                         self.txn = None;
                     }
@@ -290,6 +322,9 @@ impl Session {
     }
 
     fn act(&mut self, job: &mut Job, action: Action, store: &Store, ctx: &Context<'_>) -> Move {
+        if let Some(lost) = self.vars.locks.lost(store) {
+            return Move::Fail(lost);
+        }
         match action {
             Action::Begin(isolation) => {
                 if self.txn.is_some() {
@@ -325,7 +360,9 @@ impl Session {
             }
             Action::Aside(work) => {
                 let own = Some(Txn::new(Isolation::ReadCommitted));
-                job.doing = Doing::Work(Working::new(work, own, RETRIES_MAX, job.results.len()));
+                // Who waits for a lock waits as long as it said, however often another was faster.
+                let tries = if matches!(work, Work::Named(_)) { u32::MAX } else { RETRIES_MAX };
+                job.doing = Doing::Work(Working::new(work, own, tries, job.results.len()));
                 Move::On
             }
             Action::Whole(isolation, work) => {
@@ -456,7 +493,10 @@ impl Session {
 
     /// Ends the open transaction, if there is one, and goes on with `then`.
     fn commit(&mut self, job: &mut Job, store: &Store, ctx: &Context<'_>, then: Option<Action>) -> Move {
-        let Some(txn) = self.txn.take() else { return self.committed(job, store, ctx, then) };
+        let Some(mut txn) = self.txn.take() else { return self.committed(job, store, ctx, then) };
+        if let Err(error) = self.vars.locks.stand_behind(&mut txn, store) {
+            return Move::Fail(error);
+        }
         job.rest_on(txn.depends_on());
         match txn.encode(store) {
             Some(op) => {
@@ -486,7 +526,10 @@ impl Job {
     fn next(&mut self, vars: &mut sql::Vars, ctx: &Context<'_>) -> Option<Result<Action, Error>> {
         match &mut self.plan {
             Plan::One(action) => action.take().map(Ok),
-            Plan::Sql(script) => script.next(vars, ctx),
+            Plan::Sql(script) => {
+                vars.last_written = self.seqno.or(vars.last_written);
+                script.next(vars, ctx)
+            }
         }
     }
 
@@ -494,7 +537,7 @@ impl Job {
     fn waits(&self) -> bool {
         match &self.doing {
             Doing::Next => false,
-            Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit | Stage::Ordered),
+            Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit | Stage::Ordered | Stage::Made),
             Doing::Commit { .. } | Doing::Create | Doing::Alter { .. } | Doing::Drop(_) => true,
         }
     }

@@ -10,6 +10,7 @@
 use crate::apply::{PRIMARY, duplicate};
 use crate::error::Error;
 use crate::key;
+use crate::named;
 use crate::request::Isolation;
 use crate::row;
 use crate::store::Store;
@@ -171,6 +172,11 @@ impl Txn {
         self.galera = on;
     }
 
+    /// Reads from here on see the newest state.
+    pub(crate) fn look_now(&mut self, store: &Store) {
+        self.snapshot = Some(store.applied());
+    }
+
     /// Between two statements at `READ COMMITTED` nothing is read, so no old version is held for it.
     pub(crate) fn statement_ended(&mut self) {
         if self.isolation == Isolation::ReadCommitted {
@@ -272,7 +278,9 @@ impl Txn {
         // The list rests on what is not in it as well, and nobody notes that.
         self.peeks.give_up();
         self.rest_on(store.catalogue_changed());
-        store.tables(self.at())
+        let mut tables = store.tables(self.at());
+        tables.retain(|info| info.name() != named::TABLE);
+        tables
     }
 
     fn part(&mut self, info: &Arc<TableInfo>) -> &mut Part {

@@ -51,6 +51,8 @@ bugs! {
     WaiterForgotten,
     /// A parent is looked at when a child's row is written, and not certified.
     ParentNotCertified,
+    /// Whoever had a named lock believes to have it still, and what it commits does not rest on it.
+    LockNotFenced,
     /// Ids that were reserved or used leave no mark: what was deleted before a restart is handed out again.
     IdMarkLost,
 }

@@ -4,6 +4,7 @@
 //! what is to be done, `frames` what is to be said. Several inputs may be taken before one flush; then they share a
 //! disk write, and what several flushes led to shares frames.
 
+mod handover;
 mod leases;
 mod membership;
 mod open;
@@ -12,6 +13,7 @@ mod ready;
 #[cfg(test)]
 mod tests;
 
+use self::handover::Syncs;
 use crate::event::Event;
 use crate::frame::{Frame, Lane};
 use crate::lease::{Grants, Holder, Lengths, Stable, Strand};
@@ -159,6 +161,7 @@ struct Group {
     /// Term that is on disk.
     durable_term: Term,
     in_flight: VecDeque<InFlight>,
+    syncs: Syncs,
     /// Conf changes that are committed and not yet applied.
     changes: BTreeMap<Index, raft::eraftpb::ConfChange>,
     origin: Origin,
@@ -320,6 +323,7 @@ impl Consensus {
             self.effects.push(Effect::Event(Event::Unresolved { counter: id.counter, sent }));
         }
         self.observe(now);
+        self.tend_leadership();
         self.repeat_stable(beats);
         self.tend_members();
         self.tend_snapshots(now);
@@ -481,6 +485,10 @@ impl Consensus {
         let Some(group) = self.group.as_mut().filter(|g| g.raw.raft.state == StateRole::Leader) else {
             return;
         };
+        if group.raw.raft.lead_transferee.is_some() {
+            // Raft takes nothing meanwhile; if the other takes over, the origins hand it in there.
+            return;
+        }
         let mut in_flight = group.in_flight.iter().filter(|w| w.entries).count();
         while in_flight < GROUPS_IN_FLIGHT_MAX && !group.queue.is_empty() {
             let list = group.queue.group(self.config.entry_bytes_max);

@@ -1,5 +1,6 @@
 //! A node starts: from nothing, from its log, or empty and asking to be taken in.
 
+use super::handover::Syncs;
 use super::membership::conf_state;
 use super::{Config, Consensus, Group, Observed, StrandState};
 use crate::event::Event;
@@ -322,6 +323,7 @@ impl Consensus {
             durable_term: hard.term,
             raw,
             in_flight: VecDeque::new(),
+            syncs: Syncs::default(),
             changes: BTreeMap::new(),
             origin: Origin::new(member.slot, epoch, self.config.proposals_max),
             queue: Queue::default(),

@@ -51,15 +51,20 @@ impl Consensus {
         let _ = group.raw.step(message);
     }
 
-    /// The rows of the offered snapshot are durable here. Raft may put it in the log's place.
-    pub fn snapshot_ready(&mut self, now: Now, index: Index) {
-        let Some(group) = &mut self.group else { return };
+    /// The rows of the offered snapshot are durable here. Whether Raft puts it in the log's place: not if it has more
+    /// by now, or the offer is of an earlier term.
+    #[must_use]
+    pub fn snapshot_ready(&mut self, now: Now, index: Index) -> bool {
+        let Some(group) = &mut self.group else { return false };
         let Some(message) = group.offered.take_if(|m| m.get_snapshot().get_metadata().index == index.0)
         else {
-            return;
+            return false;
         };
         let _ = group.raw.step(message);
+        let taken = group.raw.raft.raft_log.unstable.snapshot.as_ref();
+        let taken = taken.is_some_and(|snapshot| snapshot.get_metadata().index == index.0);
         self.observe(now);
+        taken
     }
 
     /// What a new leader, a new term or a vote changes here.
@@ -230,6 +235,7 @@ impl Consensus {
         let durable = self.durable;
         while let Some(group) = &mut self.group {
             let Some(done) = group.in_flight.pop_front_if(|w| w.token <= durable) else { break };
+            group.syncs.done();
             group.durable_term = group.durable_term.max(done.term);
             if done.ready > 0 {
                 group.raw.on_persist_ready(done.ready);

@@ -61,6 +61,7 @@ knobs! {
     "limits.commit_timeout" limits.commit_timeout: "how long a verdict is waited for";
     "limits.stable_timeout" limits.stable_timeout: "how long a reply waits for the stable index";
     "limits.lease_timeout" limits.lease_timeout: "how long a request waits for a usable lease";
+    "limits.lock_timeout" limits.lock_timeout: "how long a node is silent before the leader gives its named locks away";
     "limits.proposals_max" limits.proposals_max: "proposals of this node that wait for a verdict";
     "limits.entry_bytes_max" limits.entry_bytes_max: "bytes of proposals in one entry of the log";
     "limits.checkpoint_log_bytes" limits.checkpoint_log_bytes: "bytes of log that ask for a checkpoint";

@@ -99,6 +99,7 @@ fn every_limit_has_a_key() {
         commit_timeout: _,
         stable_timeout: _,
         lease_timeout: _,
+        lock_timeout: _,
         proposals_max: _,
         entry_bytes_max: _,
         checkpoint_log_bytes: _,
@@ -109,5 +110,5 @@ fn every_limit_has_a_key() {
         store:
             Settings { tombstone_seqnos_max: _, tombstone_bytes_max: _, writeset_bytes_max: _, id_block: _ },
     } = Limits::default();
-    assert_eq!(KNOBS.iter().filter(|knob| knob.key.starts_with("limits.")).count(), 21);
+    assert_eq!(KNOBS.iter().filter(|knob| knob.key.starts_with("limits.")).count(), 22);
 }

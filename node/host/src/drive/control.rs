@@ -44,6 +44,7 @@ impl Drive {
                 if self.stopping.is_none() {
                     self.parts.events.note(now, "stopping", vec![("why", why)]);
                     self.parts.doors.drain();
+                    self.parts.replica.resign();
                     self.stopping = Some(Instant::now() + self.parts.shutdown_timeout);
                 }
             }

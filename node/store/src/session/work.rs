@@ -4,6 +4,7 @@ use super::{Doing, Job, Move, Progress, Session, bounded};
 use crate::action::{Env, Turn, Work};
 use crate::error::Error;
 use crate::ids::Local;
+use crate::op::Op;
 use crate::queue;
 use crate::session::Context;
 use crate::store::Store;
@@ -33,6 +34,8 @@ pub(super) enum Stage {
     Commit,
     /// Waits for the verdict of the operation that is all it does.
     Ordered,
+    /// Waits for the verdict of the creation of a table that it needs.
+    Made,
     /// Lost against an operation at this position, which may not be published yet. `Some`: in an open transaction,
     /// which fails with this if its snapshot can't be moved on behind it.
     Behind(Seqno, Option<Error>),
@@ -120,9 +123,15 @@ impl Session {
                     }
                 };
             }
+            Stage::Made => {
+                return match job.ruled(store) {
+                    Ok(_) | Err(Error::TableExists { .. }) => self.again(job, working, Stage::Running),
+                    Err(error) => self.failed(job, working, error, store),
+                };
+            }
             Stage::Commit => {
                 return match job.ruled(store) {
-                    Ok(_) => Move::On,
+                    Ok(_) => self.finished(job, working, ctx, job.seqno),
                     Err(error) => {
                         let named = working.own.as_ref().map(|txn| txn.named(error.clone())).unwrap_or(error);
                         self.failed(job, working, named, store)
@@ -133,7 +142,7 @@ impl Session {
         working.stage = Stage::Running;
         let txn = working.own.as_mut().or(self.txn.as_mut()).expect("work has a transaction");
         let mut env = Env {
-            alone: working.as_statement,
+            alone: working.as_statement && self.vars.locks.is_empty(),
             txn,
             store,
             local,
@@ -168,11 +177,23 @@ impl Session {
                 job.doing = Doing::Work(working);
                 Move::Out(Progress::Order(op))
             }
+            Turn::Create(def) => {
+                working.stage = Stage::Made;
+                job.doing = Doing::Work(working);
+                Move::Out(Progress::Order(Op::Create(def).encode()))
+            }
+            Turn::Wait(until, what) => {
+                local.queues.wait_for(ctx.connection, what);
+                let _begun_again = self.again(job, working, Stage::Running);
+                Move::Out(Progress::Wait(until))
+            }
             Turn::Done(Err(error)) => self.failed(job, working, error, store),
             Turn::Done(Ok(())) => {
                 let txn = working.own.as_ref().or(self.txn.as_ref()).expect("work has a transaction");
                 let mut turn = queue::Turn::Now;
-                for (table, key) in txn.touched() {
+                // A lock function has a queue of its own, the cluster's.
+                let stands_in_line = !matches!(working.work, Work::Named(_));
+                for (table, key) in txn.touched().filter(|_| stands_in_line) {
                     turn = local.queues.ask(ctx.connection, table, key);
                     if turn != queue::Turn::Now {
                         break;
@@ -189,13 +210,16 @@ impl Session {
                     }
                     queue::Turn::Never => return self.failed(job, working, Error::Deadlock, store),
                 }
-                let Some(own) = &working.own else {
+                let Some(own) = &mut working.own else {
                     let txn = self.txn.as_mut().expect("work has a transaction");
                     txn.statement_ended();
                     return Move::On;
                 };
+                if stands_in_line && let Err(error) = self.vars.locks.stand_behind(own, store) {
+                    return self.failed(job, working, error, store);
+                }
                 match own.encode(store) {
-                    None => Move::On,
+                    None => self.finished(job, working, ctx, None),
                     Some(op) => {
                         if let Err(error) = bounded(&op, store) {
                             return Move::Fail(error);
@@ -206,6 +230,18 @@ impl Session {
                     }
                 }
             }
+        }
+    }
+
+    /// Work is done, and its own transaction through, at `seqno` if it wrote.
+    fn finished(&mut self, job: &mut Job, working: Working, ctx: &Context<'_>, seqno: Option<Seqno>) -> Move {
+        let Work::Named(mut named) = working.work else { return Move::On };
+        match named.finish(&mut self.vars, ctx, seqno) {
+            Ok(result) => {
+                job.results.push(result);
+                Move::On
+            }
+            Err(error) => Move::Fail(error),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Calls in an expression: functions of values, of the session and the moment, aggregates.
 
+use super::asking;
 use super::compile::{Compiler, names, unsupported};
 use super::datum::Datum;
 use super::decimal::Decimal;
@@ -78,6 +79,9 @@ impl Compiler<'_> {
             // Of aggregates alone, and groups have one value of it.
             ("ANY_VALUE", 1) => return Ok(args.remove(0)),
             _ => {}
+        }
+        if let Some(datum) = asking::function(self.vars, self.ctx, &name, &args)? {
+            return Ok(Expr::Const(datum));
         }
         if let Some(datum) = self.known(&name, args.len()) {
             return Ok(Expr::Const(datum));

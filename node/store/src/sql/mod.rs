@@ -13,6 +13,7 @@
 mod access;
 mod addition;
 mod alter;
+mod asking;
 mod calendar;
 mod call;
 mod change;
@@ -53,6 +54,7 @@ mod tests;
 
 pub(crate) use addition::added;
 pub(crate) use alter::Alter;
+pub(crate) use asking::Asking;
 pub(crate) use datum::double;
 pub use decimal::Decimal;
 pub(crate) use decimal::SCALE_MAX;
@@ -62,8 +64,10 @@ pub(crate) use vars::Vars;
 
 use crate::error::Error;
 use crate::request::{Column, Done, Param, StepResult};
+use crate::named::Named;
 use crate::session::{Action, Context, Drops, Work};
 use crate::value::Value;
+use asking::Asks;
 use compile::{names, unsupported};
 use datum::Datum;
 use prepared::{by_name, execute, prepare};
@@ -208,7 +212,6 @@ const NOT_DONE: &[&[&str]] = &[
     &["CREATE", "TRIGGER"],
     &["CREATE", "USER"],
     &["CREATE", "VIEW"],
-    &["DO"],
     &["DROP", "DATABASE"],
     &["DROP", "SCHEMA"],
     &["DROP", "USER"],
@@ -260,6 +263,10 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     if let Some(actions) = savepoint(&piece).or_else(|| locks(&piece, vars)) {
         return Ok(actions);
     }
+    let only_done = piece.begins(&["DO"]);
+    if only_done {
+        piece.instead_of_first("SELECT");
+    }
     let snapshot =
         piece.begins(&["START", "TRANSACTION"]) && piece.cut_end(&["WITH", "CONSISTENT", "SNAPSHOT"]);
     if piece.begins(&["SET", "GLOBAL", "TRANSACTION"]) {
@@ -269,8 +276,11 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     let for_session =
         piece.begins(&["SET", "SESSION", "TRANSACTION"]) || piece.begins(&["SET", "LOCAL", "TRANSACTION"]);
     let texts =
-        if piece.begins(&["SELECT"]) && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
+        if piece.begins(&["SELECT"]) && !only_done && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
     let asks = piece.count("SELECT") > 1;
+    if only_done && (asks || piece.count("FROM") > 0) {
+        return unsupported("DO with a query in it");
+    }
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
     let before = std::mem::take(&mut vars.warnings);
@@ -281,10 +291,22 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
                 return Ok(vec![query(Query::Select(tree))]);
             }
             vars.warnings = before;
+            vars.asks = Asks::gather();
             let place = select::Place { vars, ctx, tables: None, list: None, outer: None };
-            let select = select::Select::new(&tree, place)?;
+            let planned = select::Select::new(&tree, place);
+            let asked = vars.asks.gathered();
+            let select = planned?;
             vars.warnings = Vec::new();
-            Ok(vec![Action::Answer(select.answer(vars)?)])
+            if let Some(ask) = asked? {
+                let named = Named::new(ask, Asking::new(tree, only_done));
+                return Ok(vec![Action::Aside(Work::Named(Box::new(named)))]);
+            }
+            let answer = select.answer(vars)?;
+            if only_done {
+                vars.row_count = 0;
+                return Ok(vec![done()]);
+            }
+            Ok(vec![Action::Answer(answer)])
         }
         Tree::Insert(tree) => Ok(vec![query(Query::Insert(tree::insert(tree)?))]),
         Tree::Update(tree) => Ok(vec![query(Query::Change(tree::update(tree)?))]),

@@ -209,7 +209,8 @@ pub(super) fn prepare(
     // Some of what is known beside the parser; the others are at least read.
     let beside =
         ["SHOW", "START", "SET", "LOCK", "UNLOCK", "FLUSH", "KILL"].iter().any(|word| piece.begins(&[word]));
-    let tree = match beside {
+    let asks = super::asking::NAMES.iter().any(|(name, _)| piece.count(name) > 0);
+    let tree = match beside || asks {
         true => None,
         false if tables => tables_of(piece.parse()?, &texts)?,
         false => piece.parse().map(|_| None)?,

@@ -81,8 +81,10 @@ impl Node {
         let may_read = self.may_read.clone();
         loop {
             let now = Now { mono: Mono(1), wall: Wall(1_709_210_096_789_000) };
+            let applied = self.store.applied();
+            let alone = Context::alone(now);
             let ctx =
-                Context { now, may_read: may_read.clone(), status: &status, connection: 7, galera: false };
+                Context { may_read: may_read.clone(), status: &status, connection: 7, applied, ..alone };
             let mut budget = self.slice;
             match session.run(&self.store, &mut self.local, &ctx, &mut budget) {
                 Progress::Yield => {}

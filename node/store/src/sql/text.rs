@@ -133,6 +133,11 @@ impl Piece {
         self.tokens[0].span.start
     }
 
+    /// Puts another keyword in the first one's place.
+    pub fn instead_of_first(&mut self, keyword: &str) {
+        self.tokens[0].token = Token::make_keyword(keyword);
+    }
+
     /// Takes words off the end, if it ends with them.
     pub fn cut_end(&mut self, words: &[&str]) -> bool {
         let Some(from) = self.tokens.len().checked_sub(words.len()) else { return false };

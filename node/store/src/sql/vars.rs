@@ -3,14 +3,17 @@
 //! A variable that clients set out of habit is remembered and shown back; one whose effect this store does not have
 //! takes no value but the one that is true here, so that nobody believes to have changed something.
 
+use super::asking::Asks;
 use super::datum::Datum;
 use super::expr::{WARNINGS_MAX, Warning};
 use super::prepared::Forms;
 use super::tree::TableRef;
 use crate::error::Error;
+use crate::named;
 use crate::request::{Client, Isolation, Prepared};
 use crate::session::Context;
 use crate::value::Value;
+use plait_base::Seqno;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -63,6 +66,12 @@ pub struct Vars {
     pub params: Vec<Datum<'static>>,
     /// What the last statement changed; -1 after one that reads.
     pub row_count: i64,
+    /// The named locks that the session has.
+    pub locks: named::Held,
+    /// What becomes of a lock function in the statement that is planned.
+    pub asks: Asks,
+    /// The position of the last commit.
+    pub last_written: Option<Seqno>,
 }
 
 impl Default for Vars {
@@ -83,6 +92,9 @@ impl Default for Vars {
             prepared: None,
             params: Vec::new(),
             row_count: -1,
+            locks: named::Held::default(),
+            asks: Asks::Refused,
+            last_written: None,
         }
     }
 }
@@ -285,6 +297,9 @@ impl Vars {
 
     /// The name of a table in the one database.
     pub fn table<'t>(&self, table: &'t TableRef) -> Result<&'t str, Error> {
+        if table.name == named::TABLE {
+            return Err(Error::NoTable { table: table.name.clone() });
+        }
         match &table.database {
             Some(name) => self.is_home(name)?,
             None if self.database.is_none() => {

@@ -6,6 +6,7 @@ mod foreign;
 mod ids;
 mod indexes;
 mod kit;
+mod named;
 mod oracle;
 mod queues;
 mod scan;
