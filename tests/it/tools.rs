@@ -109,7 +109,7 @@ fn a_dump_can_be_read_in_again() {
 }
 
 /// A driver of Python, if it is there.
-fn python(module: &str) -> bool {
+pub fn python(module: &str) -> bool {
     if !need::program("python3") {
         return false;
     }
@@ -118,7 +118,8 @@ fn python(module: &str) -> bool {
     need::met(module, there.is_ok_and(|status| status.success()), "is not installed for python3")
 }
 
-fn script(cluster: &Cluster, name: &str, text: &str) {
+/// Runs a script of Python that has the ports of the nodes and ends with the line `all is well`.
+pub fn script(cluster: &Cluster, name: &str, text: &str) {
     let mut all = String::new();
     for node in 1..=3 {
         let _ = writeln!(all, "PORT{node} = {}", cluster.sql_port(node));
