@@ -2,9 +2,11 @@
 //! the way. The server is a private one, in the test's own directory, on its own port, ended by its handle.
 
 use plait_tests::cluster::{Cluster, Ran, run, run_on};
+use plait_tests::sql::Session;
 use plait_tests::{need, wait};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -154,7 +156,12 @@ fn sql(port: u16, database: &str, text: &str) -> Ran {
 }
 
 fn dump(port: u16) -> String {
+    dump_with(port, &[])
+}
+
+fn dump_with(port: u16, options: &[&str]) -> String {
     let mut command = program("mariadb-dump", port);
+    command.args(options);
     command.args([
         "--no-tablespaces",
         "--skip-dump-date",
@@ -253,5 +260,62 @@ fn a_dump_of_mariadb_in_its_own_words_is_taken() {
     load(maria.port, &cluster.home, &ours);
     assert_eq!(rows(maria.port, "native", "id"), rows(cluster.sql_port(1), "native", "id"));
     drop(maria);
+    cluster.down();
+}
+
+/// While others move money from one table to the other, a dump shows one state, whether it asks for LOCK TABLES, as it
+/// does by default, or for a transaction.
+#[test]
+fn a_dump_under_load_shows_one_state() {
+    if !there("mariadb-dump") || !there("mariadb") {
+        return;
+    }
+    let cluster = Cluster::up("dump-load");
+    let mut session = Session::open(&cluster, 1);
+    let rows: Vec<String> = (0..500).map(|id| format!("({id}, 100, REPEAT('x', 500))")).collect();
+    for table in ["a", "z"] {
+        session.rows(&format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT, pad TEXT)"));
+        session.rows(&format!("INSERT INTO {table} VALUES {}", rows.join(",")));
+    }
+    let over = AtomicBool::new(false);
+    let writes = |node: u8| {
+        let mut session = Session::open(&cluster, node);
+        let mut done = 0;
+        for id in (0..500).cycle().skip(usize::from(node)).step_by(7) {
+            if over.load(Ordering::Relaxed) {
+                break;
+            }
+            session.rows("BEGIN");
+            let moves = ["UPDATE a SET v = v - 1 WHERE id", "UPDATE z SET v = v + 1 WHERE id"];
+            let moved = moves.iter().all(|text| session.run(&format!("{text} = {id}")).is_ok());
+            done += i32::from(moved && session.run("COMMIT").is_ok());
+            session.rows("ROLLBACK");
+        }
+        done
+    };
+    let sums = |options: &[&str]| -> [i64; 2] {
+        let text = dump_with(cluster.sql_port(3), options);
+        ["a", "z"].map(|table| {
+            let begins = format!("INSERT INTO `{table}` VALUES (");
+            let rows: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(&begins)).collect();
+            assert_eq!(rows.len(), 500, "{options:?}: {table}");
+            rows.iter()
+                .map(|row| row.split(',').nth(1).and_then(|v| v.parse::<i64>().ok()).expect("a number"))
+                .sum()
+        })
+    };
+    std::thread::scope(|scope| {
+        let writers = [1, 2].map(|node| scope.spawn(move || writes(node)));
+        let dumps = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            ["--lock-tables", "--single-transaction"]
+                .map(|option| (0..10).map(|_| sums(&["--skip-extended-insert", option])).collect::<Vec<_>>())
+        }));
+        over.store(true, Ordering::Relaxed);
+        let done: i32 = writers.into_iter().map(|writer| writer.join().expect("a writer")).sum();
+        for dumps in dumps.unwrap_or_else(|why| std::panic::resume_unwind(why)) {
+            assert!(dumps.iter().all(|[a, z]| a + z == 100_000), "two states in one dump: {dumps:?}");
+            assert!(dumps.first() != dumps.last(), "nothing was written meanwhile: {done} done, {dumps:?}");
+        }
+    });
     cluster.down();
 }
