@@ -66,6 +66,8 @@ marks! {
     SnapshotResumed => "snapshot resumed after silence",
     SnapshotFailed => "snapshot given up",
     ReceiverDied => "died while receiving a snapshot",
+    LockFreed => "named lock taken back after its session",
+    LockGivenAway => "named lock of a silent node given away",
     EntryRefused => "took no part from an entry that it cannot apply",
     DonorDied => "donor of a snapshot died",
 }

@@ -193,3 +193,30 @@ fn an_entry_that_no_node_can_apply_is_named_and_nothing_is_lost() {
     );
     cluster.down();
 }
+
+/// The lock of a node that is gone is given away; and what its holder had under way there cannot be.
+#[test]
+fn the_named_lock_of_a_killed_node_is_given_away() {
+    if !need::program("mariadb") {
+        return;
+    }
+    let cluster = Cluster::up("locks");
+    let mut holder = Session::open(&cluster, 1);
+    let mut other = Session::open(&cluster, 2);
+    assert_eq!(holder.rows("SELECT GET_LOCK('job', 0)"), ["1"]);
+    assert_eq!(other.rows("SELECT GET_LOCK('job', 0)"), ["0"]);
+    cluster.plait(&["kill", "n1"]).ok();
+    assert_eq!(other.rows("SELECT GET_LOCK('job', 100)"), ["1"]);
+    cluster.plait(&["start", "n1"]).ok();
+    let mut back = Session::open(&cluster, 1);
+    assert_eq!(back.rows("SELECT GET_LOCK('job', 0)"), ["0"]);
+    // An earlier start's locks go with it, whoever leads.
+    assert_eq!(back.rows("SELECT GET_LOCK('mine', 0)"), ["1"]);
+    cluster.plait(&["kill", "n1"]).ok();
+    cluster.plait(&["start", "n1"]).ok();
+    let mut again = Session::open(&cluster, 1);
+    assert_eq!(again.rows("SELECT GET_LOCK('mine', 100)"), ["1"]);
+    cluster.note();
+    cluster.whole();
+    cluster.down();
+}

@@ -51,6 +51,27 @@ fn a_node_is_ended_and_started_in_every_way() {
     cluster.down();
 }
 
+/// Who stops a leader has another before its process ends, so writers find one at once.
+#[test]
+fn a_leader_that_is_stopped_hands_over() {
+    let cluster = Cluster::up("handover");
+    for _ in 0..3 {
+        let leader = cluster.leader();
+        let name = format!("n{leader}");
+        cluster.plait(&["stop", &name]).ok();
+        let events = std::fs::read_to_string(cluster.dir().join(&name).join("events.ndjson"))
+            .expect("a node writes its events down");
+        let handed = events.lines().rev().find(|line| line.contains("handed_over"));
+        assert!(handed.is_some_and(|line| line.contains("about to end")), "{name}: {events}");
+        let deposed = events.lines().rev().find(|line| line.contains("stepped_down"));
+        assert!(deposed.is_some(), "it stayed until somebody had taken over: {events}");
+        cluster.plait(&["start", &name]).ok();
+        cluster.note();
+        cluster.whole();
+    }
+    cluster.down();
+}
+
 #[test]
 fn a_dead_supervisor_takes_the_nodes_along_and_up_recovers() {
     let cluster = Cluster::up("supervisor");

@@ -96,7 +96,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
             step_work_max: if starts { *d.pick(&[1024, 4, 4]) } else { *d.pick(&[1024, 16, 4]) },
             id_block: *d.pick(&[4, 30, 1000]),
             tombstone_seqnos_max: *d.pick(&[1_000_000, 200, 40]),
-            lock_timeout_ms: *waits.pick(&[5000, 400]),
+            lock_timeout_ms: *waits.pick(&[5000, 150, 150]),
         },
         step_us: if starts { *d.pick(&[15, 60, 1000, 1000]) } else { *d.pick(&[15, 15, 60, 1000]) },
         proof_per_mille: if loops { *d.pick(&[500, 0, 0]) } else { *d.pick(&[1000, 500, 0]) },
@@ -121,12 +121,14 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
         .map(|kind| {
             let mut d = Draws::new(seed, "plan.load", plait_base::draw::stream(kind));
             let (clients, slower) = if kind == "bulk" { (1, 5) } else { (each, 1) };
+            // Who has a lock keeps it for a while: that is when his node may be cut off.
+            let keeps = if kind == "locks" { 10 } else { 1 };
             LoadPlan {
                 kind: kind.to_owned(),
                 clients,
                 keys: *d.pick(&[2, 4, 8]) as u32,
-                pause_us: 25_000 * slower * u64::from(clients_in_all),
-                think_us: *d.pick(&[500, 3000, 12_000]),
+                pause_us: 25_000 * slower * u64::from(clients_in_all) / if kind == "locks" { 3 } else { 1 },
+                think_us: *d.pick(&[500, 3000, 12_000]) * keeps,
                 script_per_mille: *d.pick(&[200, 500, 900]),
                 read_per_mille: *d.pick(&[200, 350]),
                 roam_per_mille: *d.pick(&[50, 500]),

@@ -308,7 +308,11 @@ impl World {
                 let isolation = Isolation::ReadCommitted;
                 (Stage::Commit, store::Request::Script { isolation, steps })
             }
-            (Next::Rollback, _) if form == Form::Statements => return self.end(c, Outcome::No, &[], None),
+            (Next::Rollback, _) if form == Form::Statements => {
+                // It wrote nothing, and nothing is there to be rolled back.
+                self.clients[c].running.as_mut().expect("it waits").writes = false;
+                return self.end(c, Outcome::No, &[], None);
+            }
             (Next::Run(steps), Stage::Begin) => (Stage::Statement(0), store::Request::Run(steps)),
             (Next::Run(steps), Stage::Statement(n)) => (Stage::Statement(n + 1), store::Request::Run(steps)),
             (Next::Commit, _) => (Stage::Commit, store::Request::Commit),

@@ -149,6 +149,8 @@ fn mark(event: &Event) -> Option<Mark> {
         Event::HoldExpired { .. } => Mark::HoldExpired,
         Event::CheckpointFailed { .. } => Mark::CheckpointFailed,
         Event::CheckpointUnreadable { .. } => Mark::CheckpointUnreadable,
+        Event::LockFreed { .. } => Mark::LockFreed,
+        Event::LockGivenAway { .. } => Mark::LockGivenAway,
         Event::EntryRefused { .. } => Mark::EntryRefused,
         Event::SnapshotResumed { .. } => Mark::SnapshotResumed,
         Event::SnapshotFailed { .. } => Mark::SnapshotFailed,

@@ -89,6 +89,15 @@ pub enum Event {
     EntryRefused {
         index: Index,
     },
+    /// A named lock of this node's is taken back: its session is over, or an earlier start had it.
+    LockFreed {
+        name: String,
+    },
+    /// This leader gives away a named lock of a node that it has not heard of for long.
+    LockGivenAway {
+        name: String,
+        slot: Slot,
+    },
     /// A statement met a defect of Plait; its session was closed, the node goes on.
     StatementPanicked {
         why: String,
@@ -104,6 +113,7 @@ impl Event {
         match self {
             // Each start meets the log's duplicates again: they are no news.
             Event::Ordered { .. } | Event::DuplicateAnswered { .. } | Event::Held { .. } => Class::Flow,
+            Event::LockFreed { .. } => Class::Flow,
             _ => Class::State,
         }
     }
@@ -128,6 +138,8 @@ impl Event {
             Event::ChainDiffers { .. } => "chain_differs",
             Event::Diverged { .. } => "diverged",
             Event::EntryRefused { .. } => "entry_refused",
+            Event::LockFreed { .. } => "lock_freed",
+            Event::LockGivenAway { .. } => "lock_given_away",
             Event::StatementPanicked { .. } => "statement_panicked",
             Event::StateChanged { .. } => "state_changed",
         }
@@ -169,6 +181,8 @@ impl Event {
                 vec![("slot", slot.to_string()), ("index", index.to_string())]
             }
             Event::Diverged { index } | Event::EntryRefused { index } => vec![("index", index.to_string())],
+            Event::LockFreed { name } => vec![("name", name.clone())],
+            Event::LockGivenAway { name, slot } => vec![("name", name.clone()), ("slot", slot.to_string())],
             Event::StatementPanicked { why } => vec![("why", why.clone())],
             Event::StateChanged { state } => vec![("state", (*state).to_owned())],
         }

@@ -7,6 +7,7 @@
 //! Each node looks after its own slot's locks; the leader after those of nodes that it has not heard of for long.
 
 use crate::api::{SessionId, Ticket};
+use crate::event::Event;
 use crate::node::Replica;
 use plait_base::{Mono, Now, Slot};
 use plait_store::{Isolation, LOCK_COLUMNS, LOCK_TABLE, Lock, Request, Step, Value};
@@ -40,15 +41,20 @@ impl Replica {
         {
             return;
         }
-        let steps: Vec<Step> = (self.store.named_locks().into_iter())
-            .filter(|lock| self.is_gone(lock, now))
-            .take(LOCKS_MAX)
-            .flat_map(freed)
-            .collect();
-        if !steps.is_empty() {
-            let request = Request::Script { isolation: Isolation::ReadCommitted, steps };
-            self.start_request(now, OWN_TICKET, OWN_SESSION, request);
+        let mut gone = self.store.named_locks();
+        gone.retain(|lock| self.is_gone(lock, now));
+        gone.truncate(LOCKS_MAX);
+        if gone.is_empty() {
+            return;
         }
+        for Lock { name, slot, .. } in &gone {
+            let (name, slot) = (name.clone(), *slot);
+            let own = slot == self.config.slot;
+            self.event(if own { Event::LockFreed { name } } else { Event::LockGivenAway { name, slot } });
+        }
+        let steps = gone.into_iter().flat_map(freed).collect();
+        let request = Request::Script { isolation: Isolation::ReadCommitted, steps };
+        self.start_request(now, OWN_TICKET, OWN_SESSION, request);
     }
 
     fn is_gone(&self, lock: &Lock, now: Now) -> bool {

@@ -175,7 +175,8 @@ def main():
             run(*nodes)
             compare_all()
             for node in nodes:
-                node.close()
+                if node.open:
+                    node.close()
             last = connect(1)
             drop_all(last)
             last.close()

@@ -501,4 +501,60 @@ def status_and_variables(a, b, c):
     equal(sql(a, "SELECT @@wsrep_on, @@wsrep_sync_wait, @@wsrep_osu_method"), ((1, 0, "TOI"),))
 
 
+@scenario
+def sync_wait_upto(a, b, c):
+    """7, galera_sync_wait_upto: values, errors, time-out and wake-up of the functions of GTIDs."""
+    sql(a, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    written = sql(a, "SELECT WSREP_LAST_WRITTEN_GTID()")[0][0]
+    cluster, seqno = written.rsplit(":", 1)
+    equal(cluster, status(a, "wsrep_cluster_state_uuid"))
+    equal(sql(c, "SELECT WSREP_LAST_WRITTEN_GTID()")[0][0], "00000000-0000-0000-0000-000000000000:-1")
+    equal(sql(b, f"SELECT WSREP_SYNC_WAIT_UPTO_GTID('{written}')"), ((1,),))
+    assert int(sql(b, "SELECT WSREP_LAST_SEEN_GTID()")[0][0].rsplit(":", 1)[1]) >= int(seqno)
+    ahead = f"{cluster}:{int(seqno) + 5}"
+    fails(1205, b, f"SELECT WSREP_SYNC_WAIT_UPTO_GTID('{ahead}', 0.2)")
+    for wrong, number in [("NULL", 1210), ("'1-2-3'", 1941), (f"'{written},{written}'", 1210)]:
+        fails(number, b, f"SELECT WSREP_SYNC_WAIT_UPTO_GTID({wrong})")
+    woken = at_once(
+        lambda: sql(b, f"SELECT WSREP_SYNC_WAIT_UPTO_GTID('{ahead}', {WAIT_MAX_S})"),
+        lambda: [sql(a, f"INSERT INTO t VALUES ({i})") for i in range(10, 20)],
+    )
+    equal(woken[0], ((1,),))
+    equal(sql(a, "SELECT WSREP_TRX_STATUS('1-100000001-999999')"), (("unknown",),))
+
+
+@scenario
+def named_locks(a, b, c):
+    """+, galera_bf_abort_get_lock, stricter: GET_LOCK holds in the whole cluster, and is gone with its connection."""
+    sql(a, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 0)")
+    equal(sql(a, "SELECT GET_LOCK('job', 0)"), ((1,),))
+    equal(sql(b, "SELECT GET_LOCK('job', 0.1)"), ((0,),))
+    equal(sql(b, "SELECT IS_USED_LOCK('JOB') IS NULL"), ((0,),))
+    equal(sql(c, "SELECT RELEASE_LOCK('job')"), ((0,),))
+    waited = at_once(
+        lambda: sql(b, f"SELECT GET_LOCK('job', {WAIT_MAX_S})"),
+        lambda: sql(a, "DO RELEASE_LOCK('job')"),
+    )
+    equal(waited[0], ((1,),))
+    # Whoever goes away leaves his locks.
+    waiting = connect(1)
+    gone = at_once(lambda: sql(waiting, f"SELECT GET_LOCK('job', {WAIT_MAX_S})"), b.close)
+    equal(gone[0], ((1,),))
+    waiting.close()
+
+    # What is read and written in two transactions under the lock is not lost, on whichever nodes.
+    def work(node):
+        for _ in range(20):
+            equal(sql(node, f"SELECT GET_LOCK('row', {WAIT_MAX_S})"), ((1,),))
+            v = sql(node, "SELECT v FROM t WHERE id = 1")[0][0]
+            sql(node, f"UPDATE t SET v = {v + 1} WHERE id = 1")
+            equal(sql(node, "SELECT RELEASE_LOCK('row')"), ((1,),))
+
+    nodes = [connect(node) for node in (1, 2, 3)]
+    at_once(*(lambda node=node: work(node) for node in nodes))
+    equal(on_each_node("SELECT v FROM t"), ((60,),))
+    for node in nodes:
+        node.close()
+
+
 main()

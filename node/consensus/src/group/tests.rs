@@ -71,6 +71,9 @@ struct Table {
     /// The next start is a forced recovery.
     bootstrap: bool,
     events: Vec<(Slot, Event)>,
+    /// Whose writes take so long, and when each of these is durable.
+    slow: BTreeMap<Slot, Duration>,
+    writing: VecDeque<(Mono, Slot, u64)>,
     /// From whom to whom nothing comes.
     cut: Option<(Slot, Slot)>,
     frames: usize,
@@ -86,6 +89,8 @@ impl Table {
             unresolved: Vec::new(),
             bootstrap: false,
             events: Vec::new(),
+            slow: BTreeMap::new(),
+            writing: VecDeque::new(),
             cut: None,
             frames: 0,
             now: Now { mono: Mono(1_000_000_000), wall: Wall(0) },
@@ -144,7 +149,15 @@ impl Table {
             }
             Effect::Persist(persist) => {
                 self.shelves.get_mut(&slot).expect("each has one").perform(&persist.ops);
-                node.persisted(self.now, persist.token);
+                let busy = self.writing.iter().rev().find(|(_, of, _)| *of == slot).map(|(end, ..)| *end);
+                match self.slow.get(&slot) {
+                    None if busy.is_none() => node.persisted(self.now, persist.token),
+                    span => {
+                        let begin = busy.unwrap_or(self.now.mono).max(self.now.mono);
+                        let end = begin + span.copied().unwrap_or_default();
+                        self.writing.push_back((end, slot, persist.token));
+                    }
+                }
             }
             Effect::Committed { index, group, .. } => {
                 for proposal in group {
@@ -164,6 +177,14 @@ impl Table {
         let end = self.now.mono + span;
         while self.now.mono < end {
             self.now.mono = self.now.mono + Duration::from_millis(5);
+            for slot in Slot::ALL {
+                // One after the other, each disk at its own pace.
+                let due = |w: &(Mono, Slot, u64)| w.1 == slot && w.0 <= self.now.mono;
+                while let Some(at) = self.writing.iter().position(due) {
+                    let (_, slot, token) = self.writing.remove(at).expect("it was found a moment ago");
+                    self.nodes.get_mut(&slot).expect("it is up").persisted(self.now, token);
+                }
+            }
             for node in self.nodes.values_mut() {
                 node.tick(self.now);
             }
@@ -393,4 +414,45 @@ fn after_a_forced_recovery_the_log_alone_says_who_is_left() {
     assert_eq!(table.leader(), slot(1));
     assert_eq!(table.applied[&slot(1)], ["before"]);
     assert_eq!(table.nodes[&slot(1)].members().expect("it is one").voters, [MemberId::first(slot(1))]);
+}
+
+/// Writes for a while with these disks slow; who leads then.
+fn leader_after_writing(slow: &[u8]) -> Slot {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.slow = slow.iter().map(|n| (slot(*n), Duration::from_millis(150))).collect();
+    for _ in 0..20 {
+        table.propose(slot(2), "one of many");
+        table.pass(Duration::from_millis(50));
+    }
+    let led_by = table.leader();
+    table.slow.clear();
+    table.pass(Duration::from_secs(20));
+    // A proposal that waited for long was handed in again, and duplicates are for others to know.
+    let applied = table.applied.values().map(Vec::len).collect::<Vec<_>>();
+    assert!(applied.iter().all(|n| *n == applied[0] && *n >= 20), "nothing is lost: {applied:?}");
+    led_by
+}
+
+#[test]
+fn a_leader_whose_disk_is_slow_hands_over_and_a_follower_does_not_matter() {
+    assert_ne!(leader_after_writing(&[1]), slot(1));
+    assert_eq!(leader_after_writing(&[2]), slot(1));
+    assert_eq!(leader_after_writing(&[3]), slot(1));
+    assert_eq!(leader_after_writing(&[1, 2, 3]), slot(1), "nobody is quicker");
+}
+
+#[test]
+fn a_leader_that_is_about_to_end_hands_over_at_once() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_millis(800));
+    table.propose(slot(3), "before");
+    let leader = table.nodes.get_mut(&slot(1)).expect("it is up");
+    assert!(leader.hand_over(Index::ZERO, "it is about to end"));
+    table.settle();
+    assert_ne!(table.leader(), slot(1));
+    table.propose(slot(1), "after");
+    table.pass(Duration::from_millis(400));
+    assert_eq!(table.applied[&slot(2)], ["before", "after"].map(|text| Bytes::from_static(text.as_bytes())));
+    assert!(!table.nodes.get_mut(&slot(1)).expect("it is up").hand_over(Index::ZERO, "it leads no more"));
 }
