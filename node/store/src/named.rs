@@ -66,7 +66,8 @@ impl Lock {
     fn read(row: &[u8]) -> Option<Lock> {
         let row = row::kept(row);
         let [Value::Text(name), rest @ ..] = &row[..] else { return None };
-        let numbers: Vec<i64> = rest.iter().map_while(|value| if let Value::Int(n) = value { Some(*n) } else { None }).collect();
+        let numbers: Vec<i64> =
+            rest.iter().map_while(|value| if let Value::Int(n) = value { Some(*n) } else { None }).collect();
         let [slot, epoch, session, turn, connection] = numbers[..] else { return None };
         Some(Lock {
             name: name.clone(),
@@ -84,7 +85,8 @@ impl Lock {
 }
 
 fn table() -> TableDef {
-    let column = |name: &str, kind| Column { name: name.into(), kind, nullable: false, default: None, members: None };
+    let column =
+        |name: &str, kind| Column { name: name.into(), kind, nullable: false, default: None, members: None };
     let kind = |at| match at {
         0 => ColumnType::Text { chars_max: NAME_CHARS_MAX as u32 },
         _ => ColumnType::Int { bits: 64 },
@@ -111,13 +113,25 @@ impl Store {
 /// What a lock function asks for; names in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
-    Get { name: String, wait: Duration },
-    Release { name: String },
+    Get {
+        name: String,
+        wait: Duration,
+    },
+    Release {
+        name: String,
+    },
     ReleaseAll,
-    IsFree { name: String },
-    IsUsed { name: String },
+    IsFree {
+        name: String,
+    },
+    IsUsed {
+        name: String,
+    },
     /// Waits until this much of the order is applied here.
-    Upto { seqno: Seqno, wait: Duration },
+    Upto {
+        seqno: Seqno,
+        wait: Duration,
+    },
 }
 
 /// The locks of one session.
@@ -318,11 +332,14 @@ impl Named {
                 Some(1)
             }
             (Found::Gave(names), ask) => {
-                let times: i64 = names.iter().filter_map(|name| held.remove(name)).map(|hold| hold.times).sum();
+                let times: i64 =
+                    names.iter().filter_map(|name| held.remove(name)).map(|hold| hold.times).sum();
                 Some(if matches!(ask, Ask::ReleaseAll) { times } else { 1 })
             }
             (Found::Answer(answer), _) => answer,
-            (Found::Nothing | Found::Again | Found::Less, _) => unreachable!("it is run before it is finished"),
+            (Found::Nothing | Found::Again | Found::Less, _) => {
+                unreachable!("it is run before it is finished")
+            }
         };
         self.statement.answer(answer, vars, ctx)
     }
@@ -338,7 +355,14 @@ fn give_back(env: &mut Env<'_>, info: &Arc<TableInfo>, names: Vec<String>) -> Re
 impl Txn {
     /// Lets the commit rest on a row being as it is, which was written at `since`; whether it is. What this
     /// transaction read before `since` it read without.
-    fn insist(&mut self, store: &Store, table: &str, key: &[u8], row: &[u8], since: Seqno) -> Result<bool, Error> {
+    fn insist(
+        &mut self,
+        store: &Store,
+        table: &str,
+        key: &[u8],
+        row: &[u8],
+        since: Seqno,
+    ) -> Result<bool, Error> {
         if self.isolation() == Isolation::ReadCommitted {
             self.look_now(store);
         }

@@ -537,7 +537,9 @@ impl Job {
     fn waits(&self) -> bool {
         match &self.doing {
             Doing::Next => false,
-            Doing::Work(working) => matches!(working.stage, Stage::Ids(..) | Stage::Commit | Stage::Ordered | Stage::Made),
+            Doing::Work(working) => {
+                matches!(working.stage, Stage::Ids(..) | Stage::Commit | Stage::Ordered | Stage::Made)
+            }
             Doing::Commit { .. } | Doing::Create | Doing::Alter { .. } | Doing::Drop(_) => true,
         }
     }

@@ -1,5 +1,6 @@
 //! Clients that move money between accounts, and a judge that looks at the end whether every answer was true.
 
+use crate::mysql::{Ended, Teller};
 use crate::trace::Trace;
 use hyper_util::rt::TokioIo;
 use plait_base::Draws;
@@ -14,13 +15,15 @@ use tonic::transport::{Channel, Endpoint};
 
 pub const NODES: [&str; 3] = ["n1", "n2", "n3"];
 pub const PORT: u16 = 9000;
+pub const SQL_PORT: u16 = 3306;
+/// Every other one speaks the MySQL protocol.
 pub const CLIENTS: u64 = 4;
 /// Transfers that each client tries.
 const TRANSFERS: u64 = 50;
-const ACCOUNTS: i64 = 6;
-const BALANCE: i64 = 100;
+pub const ACCOUNTS: i64 = 6;
+pub const BALANCE: i64 = 100;
 /// What a client waits for an answer before it calls it unknown.
-const PATIENCE: Duration = Duration::from_secs(4);
+pub const PATIENCE: Duration = Duration::from_secs(4);
 /// What the judge gives each node, once all faults are over.
 const JUDGE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -174,14 +177,18 @@ pub async fn set_up(shared: Shared, trace: Trace) -> turmoil::Result {
 /// One client: transfers on any node, and now and then a read of everything.
 pub async fn move_money(seed: u64, number: u64, shared: Shared, trace: Trace) -> turmoil::Result {
     let mut draws = Draws::new(seed, "client", number);
-    let mut caller = Caller::new(format!("c{number}"), trace);
+    let mut caller = Caller::new(format!("c{number}"), trace.clone());
+    let mut teller = (number % 2 == 1).then(|| Teller::new(format!("c{number}"), trace));
     while !shared.book().ready {
         sleep(Duration::from_millis(10)).await;
     }
     for turn in 0..TRANSFERS {
         sleep(Duration::from_millis(draws.between(20, 200))).await;
         let node = draws.below(3) as usize;
-        if draws.chance(250) {
+        let looks = draws.chance(250);
+        if let Some(teller) = teller.as_mut().filter(|_| looks) {
+            teller.look(node, &shared).await;
+        } else if looks {
             let answer = caller.transact(node, wire::Isolation::RepeatableRead, vec![scan("accounts")]).await;
             if let Answer::Reply(reply) = answer
                 && reply.outcome() == wire::Outcome::Yes
@@ -197,6 +204,16 @@ pub async fn move_money(seed: u64, number: u64, shared: Shared, trace: Trace) ->
         let id = (number * TRANSFERS + turn) as i64;
         let (from, to) = (draws.below(ACCOUNTS as u64) as i64, draws.below(ACCOUNTS as u64) as i64);
         let amount = draws.between(1, 20) as i64;
+        if let Some(teller) = &mut teller {
+            let ended = teller.transfer(node, id, from, to, amount).await;
+            let mut book = shared.book();
+            match ended {
+                Ended::Yes => book.yes.insert(id),
+                Ended::No => book.no.insert(id),
+                Ended::Unknown => book.unknown.insert(id),
+            };
+            continue;
+        }
         let check = wire::Check {
             table: "accounts".into(),
             key: vec![int(from)],

@@ -8,6 +8,7 @@
 mod clients;
 mod disk;
 mod libc_instead;
+mod mysql;
 mod net;
 mod run;
 mod trace;

@@ -1,6 +1,6 @@
 //! One run: three nodes, the clients, and the faults that the seed draws.
 
-use crate::clients::{self, CLIENTS, NODES, PORT, Shared};
+use crate::clients::{self, CLIENTS, NODES, PORT, SQL_PORT, Shared};
 use crate::disk::{self, Medium};
 use crate::libc_instead;
 use crate::net::Simulated;
@@ -72,6 +72,7 @@ impl Verdict {
 fn config(slot: Slot) -> Config {
     let mut config = Config { cluster: CLUSTER, slot, ..Config::default() };
     config.listen.grpc = format!("0.0.0.0:{PORT}");
+    config.listen.sql = format!("0.0.0.0:{SQL_PORT}");
     config.peers = NODES.map(|name| format!("{name}:{PORT}"));
     // Small, so that checkpoints and cuts of the log happen within a run.
     config.limits.checkpoint_log_bytes = 128 << 10;

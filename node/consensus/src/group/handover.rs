@@ -60,7 +60,8 @@ impl Consensus {
             return true;
         }
         let (me, progress) = (self.config.slot, group.raw.raft.prs());
-        let matched = |member: &MemberId| progress.get(member.raft()).filter(|p| p.recent_active).map(|p| p.matched);
+        let matched =
+            |member: &MemberId| progress.get(member.raft()).filter(|p| p.recent_active).map(|p| p.matched);
         let others = group.members.voters.iter().filter(|member| member.slot != me);
         let best = others.filter_map(|member| Some((matched(member)?, *member))).max();
         let Some((_, to)) = best.filter(|(matched, _)| *matched > beyond.0) else { return false };

@@ -63,8 +63,8 @@ pub(crate) use statement::Statement;
 pub(crate) use vars::Vars;
 
 use crate::error::Error;
-use crate::request::{Column, Done, Param, StepResult};
 use crate::named::Named;
+use crate::request::{Column, Done, Param, StepResult};
 use crate::session::{Action, Context, Drops, Work};
 use crate::value::Value;
 use asking::Asks;
@@ -275,8 +275,11 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     // The parser drops the scope; without one the level is that of the next transaction alone.
     let for_session =
         piece.begins(&["SET", "SESSION", "TRANSACTION"]) || piece.begins(&["SET", "LOCAL", "TRANSACTION"]);
-    let texts =
-        if piece.begins(&["SELECT"]) && !only_done && !piece.lists_columns() { piece.items(sql) } else { Vec::new() };
+    let texts = if piece.begins(&["SELECT"]) && !only_done && !piece.lists_columns() {
+        piece.items(sql)
+    } else {
+        Vec::new()
+    };
     let asks = piece.count("SELECT") > 1;
     if only_done && (asks || piece.count("FROM") > 0) {
         return unsupported("DO with a query in it");

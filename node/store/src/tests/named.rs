@@ -32,7 +32,9 @@ impl Three {
                     let verdict = self.cluster.order(op);
                     self.sessions[n - 1].resume(Ok(verdict));
                 }
-                Progress::Reply { reply, depends_on, hangup } => return Ok(Answer { reply, depends_on, hangup }),
+                Progress::Reply { reply, depends_on, hangup } => {
+                    return Ok(Answer { reply, depends_on, hangup });
+                }
             }
         }
     }
@@ -190,7 +192,8 @@ fn two_who_ask_at_once_do_not_both_get_it() {
 fn the_table_of_the_locks_is_nobodys() {
     let mut three = Three::new();
     assert_eq!(three.value(1, "SELECT GET_LOCK('a', 0)"), Value::Int(1));
-    for statement in ["SELECT * FROM `plait$locks`", "DROP TABLE `plait$locks`", "DELETE FROM `plait$locks`"] {
+    for statement in ["SELECT * FROM `plait$locks`", "DROP TABLE `plait$locks`", "DELETE FROM `plait$locks`"]
+    {
         let error = three.run(2, statement).expect_err(statement);
         assert_eq!(error.code().0, 1146, "{statement}: {error}");
     }
