@@ -121,6 +121,8 @@ enum Meant {
 fn meant(kind: ColumnType, datum: &Datum) -> Meant {
     match (kind, datum) {
         (_, Datum::Null) => Meant::Nothing,
+        // Some comparisons are of what it shows, and some of all.
+        (_, Datum::Dec(n)) if n.hides() => Meant::Unclear,
         (ColumnType::Int { .. }, datum) => match datum.exact() {
             Some(n) => match (n.as_whole().map(i64::try_from), i64::try_from(n.floor())) {
                 (Some(Ok(n)), _) => Meant::Exactly(Value::Int(n)),

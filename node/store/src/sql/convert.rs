@@ -28,6 +28,8 @@ pub fn into_column(column: &Column, datum: Datum) -> Result<Value, Error> {
             Ok(text) => Value::Text(text.to_owned()),
             Err(_) => return Err(bad("string")),
         },
+        // As MySQL stores it, with the digits that it would not show.
+        (ColumnType::Text { .. }, Datum::Dec(n)) => Value::Text(n.whole_shown().to_string()),
         (ColumnType::Text { .. }, _) => Value::Text(datum.to_text().unwrap_or_default().into_owned()),
         (ColumnType::Bytes { .. }, _) => Value::Bytes(datum.to_bytes().unwrap_or_default().into_owned()),
         (ColumnType::UInt { .. }, _) => {
@@ -37,7 +39,7 @@ pub fn into_column(column: &Column, datum: Datum) -> Result<Value, Error> {
         (ColumnType::Decimal { scale, .. }, _) => {
             let exact = match (datum.exact(), datum.to_number()) {
                 (Some(n), _) => Some(n),
-                (None, Some((Number::Double(n), Fit::Whole))) => Decimal::parse(&format!("{n:.30}")),
+                (None, Some((Number::Double(n), Fit::Whole))) => Decimal::of_double(n, scale),
                 _ => return Err(bad("decimal")),
             };
             let rounded = exact.map(|n| n.round(scale)).filter(|n| n.scale() == scale);

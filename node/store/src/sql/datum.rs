@@ -85,12 +85,20 @@ impl<'a> Datum<'a> {
         }
     }
 
+    /// With no more digits than are shown.
+    pub fn shown(&self) -> Cow<'_, Datum<'a>> {
+        match self {
+            Datum::Dec(n) if n.hides() => Cow::Owned(Datum::Dec(n.shown())),
+            other => Cow::Borrowed(other),
+        }
+    }
+
     /// As a cell of a row.
     pub fn into_value(self) -> Value {
         match self {
             Datum::Null => Value::Null,
             Datum::Int(n) => Value::Int(n),
-            Datum::Dec(n) => Value::Dec(n),
+            Datum::Dec(n) => Value::Dec(n.shown()),
             Datum::Double(n) => Real::new(n).map_or(Value::Null, Value::Double),
             Datum::Text(text) => Value::Text(text.into_owned()),
             Datum::Bytes(bytes) => Value::Bytes(bytes.into_owned()),
@@ -191,7 +199,7 @@ impl<'a> Datum<'a> {
             Datum::Bytes(bytes) => crate::key::push_bytes(out, bytes),
             Datum::Dec(n) => {
                 out.push(NUMBER);
-                out.extend_from_slice(&n.sortable());
+                out.extend_from_slice(&n.shown().sortable());
             }
             Datum::Double(n) => {
                 let bits = (if *n == 0.0 { 0.0 } else { *n }).to_bits();

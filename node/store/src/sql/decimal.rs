@@ -1,7 +1,8 @@
 //! Exact decimal numbers: what MySQL calculates with as soon as a point or an average comes in.
 //!
-//! A number is `units / 10^scale`. Sums, products and comparisons are exact; a quotient has four digits more than
-//! its dividend, rounded half away from zero, as MySQL's `div_precision_increment` has it.
+//! A number is `units / 10^scale`. Sums, products and comparisons are exact. A quotient shows four digits more than
+//! its dividend, as MySQL's `div_precision_increment` has it, and is calculated with as many as fill MySQL's groups of
+//! nine, the rest cut off: `1/3*3` is 0.999999999, of which four digits are shown, 1.0000.
 //! What it is not: MySQL's 65 digits. This one has 38, and what does not fit is an error, never a wrong number.
 
 use std::cmp::Ordering;
@@ -10,13 +11,17 @@ use std::hash::{Hash, Hasher};
 
 /// Digits behind the point, at most; MySQL's bound.
 pub const SCALE_MAX: u8 = 30;
-/// Digits that a quotient has beyond its dividend's.
+/// Digits that a quotient shows beyond its dividend's.
 const QUOTIENT_DIGITS: u8 = 4;
+/// Digits that MySQL keeps in one word.
+const GROUP: u8 = 9;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal {
     units: i128,
     scale: u8,
+    /// Digits behind the point that are shown, at most `scale`; what is beyond is only calculated with.
+    shown: u8,
 }
 
 const fn power(n: u8) -> Option<i128> {
@@ -40,11 +45,46 @@ fn divided(units: i128, by: i128) -> i128 {
 impl Decimal {
     pub fn new(units: i128, scale: u8) -> Decimal {
         assert!(scale <= SCALE_MAX, "a decimal has at most {SCALE_MAX} digits behind the point");
-        Decimal { units, scale }
+        Decimal { units, scale, shown: scale }
     }
 
     pub fn scale(&self) -> u8 {
         self.scale
+    }
+
+    /// Whether it has digits that are not shown.
+    pub fn hides(&self) -> bool {
+        self.shown < self.scale
+    }
+
+    /// As it is shown.
+    pub fn shown(self) -> Decimal {
+        if self.hides() { self.round(self.shown) } else { self }
+    }
+
+    /// The same with all its digits to be shown.
+    pub fn whole_shown(self) -> Decimal {
+        Decimal { shown: self.scale, ..self }
+    }
+
+    /// The shortest decimal that reads as this double, with `scale` digits behind the point, rounded half away from
+    /// zero; `None` if it does not fit.
+    pub fn of_double(n: f64, scale: u8) -> Option<Decimal> {
+        let text = format!("{n:e}");
+        let (digits, exponent) = text.split_once('e')?;
+        let exponent: i32 = exponent.parse().ok()?;
+        let digits = Decimal::parse(digits)?;
+        let scale = scale.min(SCALE_MAX);
+        let up = exponent + i32::from(scale) - i32::from(digits.scale);
+        let by = u8::try_from(up.unsigned_abs()).ok().and_then(power);
+        let units = match (by, up >= 0) {
+            _ if digits.units == 0 => 0,
+            (Some(by), true) => digits.units.checked_mul(by)?,
+            (Some(by), false) => divided(digits.units, by),
+            (None, true) => return None,
+            (None, false) => 0,
+        };
+        Some(Decimal::new(units, scale))
     }
 
     pub fn is_zero(&self) -> bool {
@@ -80,7 +120,7 @@ impl Decimal {
         if fraction.as_bytes().get(kept.len()).is_some_and(|digit| *digit >= b'5') {
             units = units.checked_add(1)?;
         }
-        Some(Decimal { units: if negative { -units } else { units }, scale: kept.len() as u8 })
+        Some(Decimal::new(if negative { -units } else { units }, kept.len() as u8))
     }
 
     /// Both over the same power of ten; `None` if that does not fit.
@@ -90,9 +130,16 @@ impl Decimal {
         Some((up(self)?, up(other)?, scale))
     }
 
+    /// What `of` makes of both; if that does not fit, of what they show.
+    fn with(self, other: Decimal, of: impl Fn(Decimal, Decimal) -> Option<Decimal>) -> Option<Decimal> {
+        of(self, other).or_else(|| of(self.shown(), other.shown()))
+    }
+
     pub fn add(self, other: Decimal) -> Option<Decimal> {
-        let (a, b, scale) = self.aligned(other)?;
-        Some(Decimal { units: a.checked_add(b)?, scale })
+        self.with(other, |one, other| {
+            let (a, b, scale) = one.aligned(other)?;
+            Some(Decimal { units: a.checked_add(b)?, scale, shown: one.shown.max(other.shown) })
+        })
     }
 
     pub fn sub(self, other: Decimal) -> Option<Decimal> {
@@ -100,23 +147,50 @@ impl Decimal {
     }
 
     pub fn mul(self, other: Decimal) -> Option<Decimal> {
-        let product =
-            Decimal { units: self.units.checked_mul(other.units)?, scale: self.scale + other.scale };
-        Some(product.round(product.scale.min(SCALE_MAX)))
+        self.with(other, |one, other| {
+            let units = one.units.checked_mul(other.units)?;
+            let (all, shown) = (one.scale + other.scale, (one.shown + other.shown).min(SCALE_MAX));
+            let scale = all.min(SCALE_MAX);
+            Some(Decimal { units: divided(units, power(all - scale)?), scale, shown })
+        })
     }
 
     /// `None` if it does not fit; the divisor is not zero.
     pub fn div(self, by: Decimal) -> Option<Decimal> {
         assert!(by.units != 0, "a division by zero is NULL and is not asked for");
-        let scale = (self.scale + QUOTIENT_DIGITS).min(SCALE_MAX);
-        // units / 10^s ÷ by / 10^t = (units · 10^(scale + t - s) / by) / 10^scale
-        let up = scale + by.scale - self.scale;
-        let (units, divisor) = if up <= 38 {
-            (self.units.checked_mul(power(up)?)?, by.units)
-        } else {
-            (self.units.checked_mul(power(38)?)?, by.units / power(up - 38)?)
-        };
-        (divisor != 0).then(|| Decimal { units: divided(units, divisor), scale })
+        // As `do_div_mod` of MySQL's `decimal.c` counts them.
+        let full = |scale: u8| scale.div_ceil(GROUP) * GROUP;
+        let (own, others) = (full(self.scale), full(by.scale));
+        let more = QUOTIENT_DIGITS.saturating_sub(own - self.scale + others - by.scale);
+        let scale = full(own + others + more).min(SCALE_MAX);
+        let shown = (self.shown + QUOTIENT_DIGITS).min(SCALE_MAX);
+        self.long(by, scale.max(shown), shown).or_else(|| self.shown().long(by.shown(), shown, shown))
+    }
+
+    /// Divides digit by digit, up to `scale` of them behind the point; fewer, but not fewer than are shown, if no
+    /// more fit.
+    fn long(self, by: Decimal, scale: u8, shown: u8) -> Option<Decimal> {
+        let (mut quotient, mut rest) = (self.units / by.units, self.units % by.units);
+        // Of the quotient of the units.
+        let mut digits = self.scale as i16 - i16::from(by.scale);
+        while digits < scale.into() {
+            let next = || {
+                let ten = rest.checked_mul(10)?;
+                let quotient = quotient.checked_mul(10)?.checked_add(ten / by.units)?;
+                Some((quotient, ten % by.units))
+            };
+            match next() {
+                Some(next) => (quotient, rest) = next,
+                None if digits >= shown.into() => break,
+                None => return None,
+            }
+            digits += 1;
+        }
+        let scale = u8::try_from(digits).ok()?;
+        match scale.checked_sub(SCALE_MAX) {
+            None | Some(0) => Some(Decimal { units: quotient, scale, shown }),
+            Some(over) => Some(Decimal { units: quotient / power(over)?, scale: SCALE_MAX, shown }),
+        }
     }
 
     /// The quotient without its fraction.
@@ -128,7 +202,7 @@ impl Decimal {
     /// What is left; it has the dividend's sign.
     pub fn rem(self, by: Decimal) -> Option<Decimal> {
         let (a, b, scale) = self.aligned(by)?;
-        Some(Decimal { units: a % b, scale })
+        Some(Decimal { units: a % b, scale, shown: self.shown.max(by.shown) })
     }
 
     pub fn neg(self) -> Decimal {
@@ -145,11 +219,11 @@ impl Decimal {
         let scale = scale.min(SCALE_MAX);
         if scale >= self.scale {
             let units = power(scale - self.scale).and_then(|by| self.units.checked_mul(by));
-            return units.map_or(self, |units| Decimal { units, scale });
+            return units.map_or(self, |units| Decimal::new(units, scale));
         }
         match power(self.scale - scale) {
-            Some(by) => Decimal { units: divided(self.units, by), scale },
-            None => Decimal { units: 0, scale },
+            Some(by) => Decimal::new(divided(self.units, by), scale),
+            None => Decimal::new(0, scale),
         }
     }
 
@@ -158,7 +232,7 @@ impl Decimal {
         let whole = self.round(0).units;
         let by = 10_i128.checked_pow(places);
         let units = by.and_then(|by| divided(whole, by).checked_mul(by)).unwrap_or(0);
-        Decimal { units, scale: 0 }
+        Decimal::new(units, 0)
     }
 
     /// Without the digits behind the point.
@@ -185,7 +259,7 @@ impl Decimal {
         if self.scale == 0 {
             return self.units as f64;
         }
-        self.to_string().parse().unwrap_or(f64::NAN)
+        self.whole_shown().to_string().parse().unwrap_or(f64::NAN)
     }
 
     /// Sixteen bytes before the point and sixteen behind it, whose order is the order of the numbers.
@@ -218,19 +292,19 @@ impl Decimal {
         let (whole, rest) = ((half(0) ^ (1 << 127)) as i128, i128::try_from(half(16)).ok()?);
         let spare = power(SCALE_MAX.checked_sub(scale)?)?;
         let units = whole.checked_mul(power(scale)?)?.checked_add(rest / spare)?;
-        Some(Decimal { units, scale })
+        Some(Decimal::new(units, scale))
     }
 }
 
 impl From<i64> for Decimal {
     fn from(n: i64) -> Decimal {
-        Decimal { units: n.into(), scale: 0 }
+        Decimal::new(n.into(), 0)
     }
 }
 
 impl From<u64> for Decimal {
     fn from(n: u64) -> Decimal {
-        Decimal { units: n.into(), scale: 0 }
+        Decimal::new(n.into(), 0)
     }
 }
 
@@ -259,13 +333,14 @@ impl Eq for Decimal {}
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.units < 0 { "-" } else { "" };
-        let units = self.units.unsigned_abs();
-        if self.scale == 0 {
+        let Decimal { units, scale, .. } = self.shown();
+        let sign = if units < 0 { "-" } else { "" };
+        let units = units.unsigned_abs();
+        if scale == 0 {
             return write!(f, "{sign}{units}");
         }
-        let by = 10_u128.pow(self.scale.into());
-        write!(f, "{sign}{}.{:0width$}", units / by, units % by, width = self.scale.into())
+        let by = 10_u128.pow(scale.into());
+        write!(f, "{sign}{}.{:0width$}", units / by, units % by, width = scale.into())
     }
 }
 
@@ -296,6 +371,42 @@ mod tests {
         assert_eq!(dec("-1.5").floor(), -2);
         assert_eq!(dec("-.5").to_string(), "-0.5");
         assert_eq!((dec("0.05").digits(), dec("123.4").digits()), (3, 4));
+    }
+
+    #[test]
+    fn a_quotient_is_calculated_with_more_digits_than_it_shows() {
+        let third = dec("1").div(dec("3")).unwrap();
+        assert_eq!(
+            (third.to_string(), third.whole_shown().to_string()),
+            ("0.3333".into(), "0.333333333".into())
+        );
+        assert_eq!(third.mul(dec("3")).unwrap().to_string(), "1.0000");
+        assert_eq!(third.add(third).unwrap().add(third).unwrap().to_string(), "1.0000");
+        assert_eq!(third.div(dec("3")).unwrap().to_string(), "0.11111111");
+        // MySQL cuts its last digit off, and here all of them are shown.
+        assert_eq!(dec("2.00000").div(dec("3")).unwrap().to_string(), "0.666666666");
+        let large = dec(&"9".repeat(33)).div(dec("7")).unwrap();
+        assert_eq!(large.to_string(), "142857142857142857142857142857142.7143");
+        let product = large.mul(dec("1.5")).unwrap();
+        assert_eq!(product.to_string(), "214285714285714285714285714285714.07145");
+    }
+
+    #[test]
+    fn a_double_is_the_shortest_decimal_that_reads_as_it() {
+        let cases = [
+            (4e8, 2, "400000000.00"),
+            (1.005, 2, "1.01"),
+            (-2.675, 2, "-2.68"),
+            (1e-300, 2, "0.00"),
+            (0.0, 0, "0"),
+            (1e35, 2, "100000000000000000000000000000000000.00"),
+            (123.456, 30, "123.456000000000000000000000000000"),
+        ];
+        for (n, scale, want) in cases {
+            assert_eq!(Decimal::of_double(n, scale).map(|n| n.to_string()), Some(want.into()), "{n:e}");
+        }
+        assert!(Decimal::of_double(1e300, 0).is_none());
+        assert!(Decimal::of_double(1e30, 30).is_none());
     }
 
     #[test]

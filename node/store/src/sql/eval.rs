@@ -89,6 +89,9 @@ fn invert(datum: &Datum, checks: &Checks) -> Evaluated<'static> {
 
 fn is_in<'a>(parts: &'a [Expr], row: Row<'a>, checks: &Checks) -> Evaluated<'a> {
     let sought = parts[0].eval(row, checks)?;
+    if let [_, only] = parts {
+        return compare(Comparison::Eq, &sought, &only.eval(row, checks)?, checks);
+    }
     let mut unknown = sought.is_null();
     for part in &parts[1..] {
         match checks.compare(&sought, &part.eval(row, checks)?)? {
@@ -123,8 +126,8 @@ fn in_sub<'a>(sought: &'a Expr, at: usize, row: Row<'a>, checks: &Checks) -> Eva
 
 fn between<'a>(parts: &'a [Expr; 3], row: Row<'a>, checks: &Checks) -> Evaluated<'a> {
     let datum = parts[0].eval(row, checks)?;
-    let low = compare(Comparison::MoreEq, &datum, &parts[1].eval(row, checks)?, checks)?.is_true();
-    let high = compare(Comparison::LessEq, &datum, &parts[2].eval(row, checks)?, checks)?.is_true();
+    let low = compare_all(Comparison::MoreEq, &datum, &parts[1].eval(row, checks)?, checks)?.is_true();
+    let high = compare_all(Comparison::LessEq, &datum, &parts[2].eval(row, checks)?, checks)?.is_true();
     Ok(match (low, high) {
         (Some(false), _) | (_, Some(false)) => Datum::truth(false),
         (Some(true), Some(true)) => Datum::truth(true),
@@ -202,7 +205,12 @@ fn fold<'a>(parts: &'a [Expr], ends: bool, row: Row<'a>, checks: &Checks) -> Res
     Ok(if unknown { Datum::Null } else { Datum::truth(!ends) })
 }
 
+/// By what is shown of both, as MariaDB does it: `1/3 = 0.3333`.
 pub fn compare(how: Comparison, a: &Datum, b: &Datum, checks: &Checks) -> Result<Datum<'static>, Error> {
+    compare_all(how, &a.shown(), &b.shown(), checks)
+}
+
+fn compare_all(how: Comparison, a: &Datum, b: &Datum, checks: &Checks) -> Result<Datum<'static>, Error> {
     if how == Comparison::Same && (a.is_null() || b.is_null()) {
         return Ok(Datum::truth(a.is_null() && b.is_null()));
     }
@@ -403,13 +411,15 @@ fn cast<'a>(target: Target, datum: &'a Datum<'a>, checks: &Checks) -> Result<Dat
                     if fit == Fit::Part {
                         cut("DECIMAL")?;
                     }
-                    Decimal::parse(&format!("{n:.30}")).ok_or_else(|| out_of_range("DECIMAL", "CAST"))?
+                    // One that does not fit here is beyond all digits that there may be.
+                    let most = if n < 0.0 { i128::MIN + 1 } else { i128::MAX };
+                    Decimal::of_double(n, scale).unwrap_or(Decimal::new(most, 0))
                 }
                 _ => return Ok(Datum::Null),
             };
             let rounded = number.round(scale);
             let most = Decimal::new(10_i128.pow(digits.min(38).into()) - 1, scale);
-            if rounded.abs() > most {
+            if rounded.scale() != scale || rounded.abs() > most {
                 checks.doubt(1264, "22003", || "Out of range value for column 'CAST' at row 1".to_owned())?;
                 return Ok(Datum::Dec(if number < Decimal::from(0_i64) { most.neg() } else { most }));
             }

@@ -198,7 +198,7 @@ fn coalesce<'a>(args: &[Datum<'a>], _: &Checks) -> Result<Datum<'a>, Error> {
 }
 
 fn nullif<'a>(args: &[Datum<'a>], checks: &Checks) -> Result<Datum<'a>, Error> {
-    let equal = checks.compare(&args[0], &args[1])? == Some(Ordering::Equal);
+    let equal = checks.compare(&args[0].shown(), &args[1].shown())? == Some(Ordering::Equal);
     Ok(if equal { Datum::Null } else { args[0].clone() })
 }
 

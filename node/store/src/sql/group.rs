@@ -110,7 +110,7 @@ impl Tally {
                 Some(Number::Double(sum)) => Datum::Double(sum / self.rows as f64),
                 Some(sum) => {
                     let sum = sum.to_decimal().expect("a sum that is no double is exact");
-                    let avg = sum.round(sum.scale()).div(Decimal::from(self.rows));
+                    let avg = sum.div(Decimal::from(self.rows));
                     Datum::Dec(avg.ok_or_else(|| out_of_range("DECIMAL", "avg()"))?)
                 }
             },

@@ -140,7 +140,10 @@ fn of_datum(datum: &Datum) -> ColumnType {
     match datum {
         Datum::Null => ColumnType::Text { chars_max: 0 },
         Datum::Int(_) => BIGINT,
-        Datum::Dec(n) => ColumnType::Decimal { digits: n.digits(), scale: n.scale() },
+        Datum::Dec(n) => {
+            let n = n.shown();
+            ColumnType::Decimal { digits: n.digits(), scale: n.scale() }
+        }
         Datum::Double(_) => ColumnType::Double,
         Datum::Text(text) => {
             ColumnType::Text { chars_max: u32::try_from(text.chars().count()).unwrap_or(u32::MAX) }

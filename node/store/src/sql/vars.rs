@@ -466,7 +466,10 @@ impl Vars {
     }
 
     pub fn set_user_var(&mut self, name: &str, value: Datum) -> Result<(), Error> {
-        let value = value.into_value();
+        let value = match value {
+            Datum::Dec(n) => Value::Dec(n.whole_shown()),
+            other => other.into_value(),
+        };
         let bytes = match &value {
             Value::Text(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
