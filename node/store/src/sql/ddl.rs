@@ -146,7 +146,8 @@ pub fn column<'o>(
             }
             ColumnOption::OnUpdate(_) => return unsupported("ON UPDATE"),
             ColumnOption::CharacterSet(set) => charset(&set.to_string())?,
-            ColumnOption::Collation(name) => collation(&name.to_string())?,
+            // The statement was looked through for them, see `Vars::collation`.
+            ColumnOption::Collation(_) => {}
             ColumnOption::DialectSpecific(tokens) if is_word(tokens, "AUTO_INCREMENT") => {
                 spec.auto_increment = true;
                 spec.column.nullable = false;
@@ -549,11 +550,10 @@ fn options(options: &ast::CreateTableOptions) -> Result<Asked, Error> {
                     "CHARSET" | "CHARACTER SET" | "DEFAULT CHARSET" | "DEFAULT CHARACTER SET" => {
                         charset(value)?
                     }
-                    "COLLATE" | "DEFAULT COLLATE" => collation(value)?,
-                    // Where and how pages lie, of which there are none; and hints of size.
-                    "ROW_FORMAT" | "KEY_BLOCK_SIZE" | "STATS_PERSISTENT" | "STATS_AUTO_RECALC"
-                    | "STATS_SAMPLE_PAGES" | "MAX_ROWS" | "MIN_ROWS" | "AVG_ROW_LENGTH" | "PACK_KEYS"
-                    | "CHECKSUM" | "DELAY_KEY_WRITE" => {}
+                    // Looked at before, see `Vars::collation`. Where and how pages lie, of which there are none; and hints of size.
+                    "COLLATE" | "DEFAULT COLLATE" | "ROW_FORMAT" | "KEY_BLOCK_SIZE" | "STATS_PERSISTENT"
+                    | "STATS_AUTO_RECALC" | "STATS_SAMPLE_PAGES" | "MAX_ROWS" | "MIN_ROWS"
+                    | "AVG_ROW_LENGTH" | "PACK_KEYS" | "CHECKSUM" | "DELAY_KEY_WRITE" => {}
                     "AUTO_INCREMENT" => match value.parse::<i64>() {
                         Ok(first) if first >= 0 => asked.ids_from = first,
                         _ => return unsupported(format!("AUTO_INCREMENT={value}")),
@@ -574,12 +574,4 @@ fn charset(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     unsupported(format!("CHARACTER SET {name}"))
-}
-
-/// Another collation would compare otherwise than keys are ordered here.
-fn collation(name: &str) -> Result<(), Error> {
-    if name.to_ascii_lowercase().ends_with("_bin") || name.eq_ignore_ascii_case("binary") {
-        return Ok(());
-    }
-    unsupported(format!("COLLATE {name} (texts are compared by their bytes, utf8mb4_bin)"))
 }

@@ -284,9 +284,14 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     if only_done && (asks || piece.count("FROM") > 0) {
         return unsupported("DO with a query in it");
     }
+    let defines = piece.begins(&["CREATE", "TABLE"]) || piece.begins(&["ALTER", "TABLE"]);
+    let collations = if defines { piece.collations() } else { Vec::new() };
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
     let before = std::mem::take(&mut vars.warnings);
+    for name in collations {
+        vars.collation(&name)?;
+    }
     match tree {
         Tree::Query(tree) => {
             let tree = compound::query(*tree, &texts, &None)?;

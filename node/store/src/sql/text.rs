@@ -133,6 +133,21 @@ impl Piece {
         self.tokens[0].span.start
     }
 
+    /// The collations that it names, each once.
+    pub fn collations(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for at in (0..self.tokens.len()).filter(|at| self.is(*at, "COLLATE")) {
+            let equals = self.tokens.get(at + 1).is_some_and(|token| token.token == Token::Eq);
+            let at = at + 1 + usize::from(equals);
+            if let Some(name) = self.literal(at).or_else(|| self.name(at))
+                && !names.iter().any(|known| known == name)
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
     /// Puts another keyword in the first one's place.
     pub fn instead_of_first(&mut self, keyword: &str) {
         self.tokens[0].token = Token::make_keyword(keyword);

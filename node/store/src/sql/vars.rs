@@ -442,8 +442,31 @@ impl Vars {
                 }
                 self.set.insert(name, Value::Text(modes));
             }
-            name => drop(self.set.insert(name, Value::Text(text.into_owned()))),
+            name => {
+                if name.starts_with("collation") {
+                    self.collation(&text)?;
+                }
+                self.set.insert(name, Value::Text(text.into_owned()));
+            }
         }
+        Ok(())
+    }
+
+    /// Takes the name of a collation. Where it is not that of bytes a note says what becomes of it: other servers'
+    /// dumps name theirs with each table.
+    pub fn collation(&mut self, name: &str) -> Result<(), Error> {
+        let lower = name.to_ascii_lowercase();
+        if lower.ends_with("_bin") || lower == "binary" {
+            return Ok(());
+        }
+        let prefixes = ["utf8mb4_", "utf8mb3_", "utf8_", "ascii_", "latin1_", "uca1400_"];
+        if !prefixes.iter().any(|prefix| lower.starts_with(prefix)) {
+            return Err(Error::Unsupported { what: format!("COLLATE {name}") });
+        }
+        self.note(
+            1235,
+            format!("COLLATE {lower} is taken as {COLLATION}: texts are compared by their bytes"),
+        );
         Ok(())
     }
 
@@ -455,6 +478,7 @@ impl Vars {
         for name in ["character_set_client", "character_set_connection", "character_set_results"] {
             self.set.insert(name, Value::Text(charset_name.to_ascii_lowercase()));
         }
+        collation.map_or(Ok(()), |name| self.collation(name))?;
         let collation = collation.map_or_else(|| COLLATION.to_owned(), str::to_ascii_lowercase);
         self.set.insert("collation_connection", Value::Text(collation));
         Ok(())
