@@ -133,7 +133,7 @@ enum Move {
 
 impl Session {
     pub fn new(slot: Slot) -> Session {
-        Session { slot, txn: None, job: None, vars: sql::Vars::default() }
+        Session { slot, txn: None, job: None, vars: sql::Vars::new(slot) }
     }
 
     pub fn slot(&self) -> Slot {
@@ -419,7 +419,7 @@ impl Session {
             }
             Action::Attach(client) => {
                 self.txn = None;
-                self.vars = sql::Vars::default();
+                self.vars = sql::Vars::new(self.slot);
                 match self.vars.attach(client) {
                     Ok(()) => Move::On,
                     Err(error) => Move::Fail(error),

@@ -13,13 +13,16 @@ use crate::named;
 use crate::request::{Client, Isolation, Prepared};
 use crate::session::Context;
 use crate::value::Value;
-use plait_base::Seqno;
+use plait_base::{Seqno, Slot};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Seconds that a statement stands in line for a row, if the client sets no other: MySQL's default and its bound.
 const LOCK_WAIT_S: u64 = 50;
 const LOCK_WAIT_S_MAX: u64 = 1 << 30;
+
+/// All the bits of `wsrep_sync_wait`, as Galera knows them.
+const SYNC_WAIT_MAX: i64 = 15;
 
 /// The one database, if nobody gave it another name.
 const DATABASE: &str = "shop";
@@ -39,6 +42,8 @@ const USER_VAR_BYTES_MAX: usize = 64 << 10;
 /// See the module's words.
 #[derive(Debug)]
 pub struct Vars {
+    /// Of the node, whose ids are those that leave this number when they are divided by three.
+    slot: Slot,
     /// Whether a statement outside a transaction is one of its own; else it opens one.
     pub autocommit: bool,
     /// Of the transactions to come.
@@ -74,9 +79,10 @@ pub struct Vars {
     pub last_written: Option<Seqno>,
 }
 
-impl Default for Vars {
-    fn default() -> Vars {
+impl Vars {
+    pub fn new(slot: Slot) -> Vars {
         Vars {
+            slot,
             autocommit: true,
             isolation: Isolation::default(),
             next_isolation: None,
@@ -113,6 +119,7 @@ enum Rule {
 /// Name, rule, value to begin with. Sorted, as `SHOW VARIABLES` shows them.
 const KNOWN: &[(&str, Rule, &str)] = &[
     ("auto_increment_increment", Rule::Fixed, "3"),
+    ("auto_increment_offset", Rule::Fixed, ""),
     ("autocommit", Rule::Kept, "1"),
     ("big_tables", Rule::Kept, "0"),
     ("character_set_client", Rule::Kept, "utf8mb4"),
@@ -376,6 +383,7 @@ impl Vars {
 
     fn value(&self, name: &'static str, ctx: &Context<'_>) -> String {
         match name {
+            "auto_increment_offset" => self.slot.get().to_string(),
             "galera_compat" => i64::from(ctx.galera).to_string(),
             "autocommit" => i64::from(self.autocommit).to_string(),
             "transaction_isolation" | "tx_isolation" => isolation_name(self.isolation).into(),
@@ -441,6 +449,15 @@ impl Vars {
                     return Err(Error::Unsupported { what: format!("sql_mode {mode}") });
                 }
                 self.set.insert(name, Value::Text(modes));
+            }
+            "wsrep_sync_wait" => {
+                let asked = text.parse::<i64>().map_err(|_| wrong(name, &text))?;
+                let kept = asked.clamp(0, SYNC_WAIT_MAX);
+                if kept != asked {
+                    let message = format!("Truncated incorrect {name} value: '{text}'");
+                    self.warnings.push(Warning { level: "Warning", code: 1292, message });
+                }
+                self.set.insert(name, Value::Text(kept.to_string()));
             }
             name => {
                 if name.starts_with("collation") {
