@@ -30,6 +30,8 @@ pub(crate) struct Altering {
     way: Way,
     /// Foreign keys that are new: the parents of all rows are looked for.
     foreign: Vec<ForeignKey>,
+    /// The least id that is handed out from then on.
+    ids_from: i64,
     /// The definitions of other tables that follow.
     followers: Vec<(TableId, TableDef)>,
 }
@@ -150,7 +152,8 @@ impl Store {
             let marks = if cells.is_some() { table.marks() } else { Marks::default() };
             Way::Copy(Box::new(Table::new(info, (seqno, marks))))
         };
-        Ok(Altering { def, from: None, way, foreign, followers })
+        let ids_from = alter.def.ids_from;
+        Ok(Altering { def, from: None, way, foreign, ids_from, followers })
     }
 
     fn have_parents(
@@ -170,7 +173,7 @@ impl Store {
     }
 
     fn end_alter(&mut self, seqno: Seqno, id: TableId, altering: Altering) {
-        let Altering { def, way, followers, .. } = altering;
+        let Altering { def, way, ids_from, followers, .. } = altering;
         if def.foreign != self.tables[&id].info().def.foreign {
             self.tell_parents(seqno, &def);
         }
@@ -201,7 +204,8 @@ impl Store {
                 table.indexes = indexes;
                 let info = table.info();
                 let info = TableInfo::new(id, info.schema_version + 1, info.created, def);
-                let (name, marks) = (info.name().to_owned(), table.marks());
+                let (name, marks) = (info.name().to_owned(), table.marks().all_below(ids_from));
+                table.known_max = table.known_max.max(ids_from.saturating_sub(1));
                 if !table.names.contains(&name) {
                     table.names.push(name.clone());
                 }
@@ -211,6 +215,8 @@ impl Store {
             Way::Copy(mut copy) => {
                 self.next_table += 1;
                 let new = copy.info().id;
+                copy.heads[0].marks = copy.heads[0].marks.all_below(ids_from);
+                copy.known_max = copy.known_max.max(ids_from.saturating_sub(1));
                 copy.hash.add(&table_key(new), &catalogue::value(copy.head()));
                 self.state.join(&copy.hash);
                 self.take_out(seqno, id);

@@ -326,8 +326,7 @@ impl Store {
             };
         }
         let unchecked = def.unchecked;
-        let mut marks = Marks::default();
-        Slot::ALL.iter().for_each(|slot| marks.lift(*slot, def.ids_from.saturating_sub(1)));
+        let (ids_from, marks) = (def.ids_from, Marks::default().all_below(def.ids_from));
         let def = admitted(def)?;
         self.admit_foreign(seqno, None, &def, unchecked)?;
         self.admit_parent(&def, unchecked)?;
@@ -335,6 +334,7 @@ impl Store {
         let id = TableId(self.next_table);
         self.next_table += 1;
         let mut table = Table::new(TableInfo::new(id, 1, seqno, def), (seqno, marks));
+        table.known_max = ids_from.saturating_sub(1).max(0);
         let value = catalogue::value(table.head());
         Store::hash_in(&mut self.state, &mut table.hash, &table_key(id), &value);
         self.add_table(table);

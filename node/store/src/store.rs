@@ -11,6 +11,7 @@ use crate::Settings;
 use crate::apply::Work;
 use crate::key::Key;
 use crate::table::{Body, Entry, Table, TableId, TableInfo, Version};
+use crate::value::Value;
 use plait_base::codec::Writer;
 use plait_base::map::Map;
 use plait_base::{Digest, Seqno, SetHash};
@@ -159,6 +160,18 @@ impl Store {
     /// How many rows a table has after the newest applied operation; 0 if it is gone.
     pub fn rows_about(&self, id: TableId) -> u64 {
         self.tables.get(&id).map_or(0, |table| table.live)
+    }
+
+    /// The least id that a table may yet hand out, as far as this node knows: above all that it has seen used, and
+    /// above those that all three nodes may no longer use. `None`: it has no column for them.
+    pub(crate) fn next_id_about(&self, id: TableId) -> Option<i64> {
+        let table = self.tables.get(&id)?;
+        let column = &table.info().def.columns[table.info().def.auto_increment?];
+        let seen = table.known_max.saturating_add(1);
+        let all = table.marks().0.into_iter().min().unwrap_or(0).saturating_add(1).max(seen);
+        // Blocks are reserved without regard to how far a small kind goes.
+        let fits = crate::row::fits(column, &Value::Int(all)).is_ok();
+        Some(if fits { all } else { seen })
     }
 
     /// What the absence of a table rests on.

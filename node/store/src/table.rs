@@ -134,6 +134,11 @@ impl Marks {
         self.0[slot.at()]
     }
 
+    /// With all ids below this one as if they were used.
+    pub fn all_below(self, id: i64) -> Marks {
+        Marks(self.0.map(|mark| mark.max(id.saturating_sub(1))))
+    }
+
     pub fn lift(&mut self, slot: Slot, to: i64) {
         self.0[slot.at()] = self.0[slot.at()].max(to);
     }

@@ -6,7 +6,7 @@
 
 use super::compile::{names, unsupported};
 use super::convert::now;
-use super::ddl::{ColumnSpec, Draft, column, default, refuse};
+use super::ddl::{self, ColumnSpec, Draft, column, default, refuse};
 use super::tree::{TableRef, table_name};
 use super::vars::Vars;
 use crate::error::Error;
@@ -29,7 +29,8 @@ pub struct Alter {
 
 #[derive(Debug)]
 enum What {
-    Changes(Vec<Change>),
+    /// The changes, and the least id that is handed out then, or 0.
+    Changes(Vec<Change>, i64),
     AddIndex(Box<ast::CreateIndex>),
     DropIndex(String),
     Truncate,
@@ -42,12 +43,22 @@ enum What {
 }
 
 impl Alter {
-    pub fn table(tree: ast::AlterTable) -> Result<Alter, Error> {
+    /// `options`: the table's, as those of a CREATE TABLE.
+    pub fn table(
+        tree: ast::AlterTable,
+        options: Option<&ast::Statement>,
+        vars: &mut Vars,
+    ) -> Result<Alter, Error> {
         let plain = !tree.only && tree.location.is_none() && tree.on_cluster.is_none();
         if tree.if_exists || !plain || tree.table_type.is_some() {
             return unsupported("the clauses of this ALTER TABLE");
         }
-        Ok(Alter { table: table_name(&tree.name)?, what: What::Changes(tree.operations) })
+        let table = table_name(&tree.name)?;
+        let mut ids_from = 0;
+        if let Some(ast::Statement::CreateTable(tree)) = options {
+            ids_from = ddl::options(&tree.table_options, &table.name, vars)?;
+        }
+        Ok(Alter { table, what: What::Changes(tree.operations, ids_from) })
     }
 
     pub fn add_index(tree: ast::CreateIndex) -> Result<Alter, Error> {
@@ -85,8 +96,10 @@ impl Alter {
     pub fn op(&self, info: &TableInfo, vars: &Vars, ctx: &Context<'_>) -> Result<Option<Op>, Error> {
         let cells = (0..info.def.columns.len()).map(Source::Column).collect();
         let mut draft = Altered { draft: Draft::of(info.def.clone()), cells };
+        let mut ids_from = 0;
         match &self.what {
-            What::Changes(changes) => {
+            What::Changes(changes, from) => {
+                ids_from = *from;
                 // What a foreign key needs may go in the same statement as the key, in any order.
                 let goes = |change: &&Change| matches!(change, Change::DropForeignKey { .. });
                 let (first, then): (Vec<_>, Vec<_>) = changes.iter().partition(goes);
@@ -120,6 +133,9 @@ impl Alter {
         draft.keeps_keys(&info.def)?;
         let Altered { draft, cells } = draft;
         let mut def = crate::catalogue::normal(&draft.finished()?)?;
+        if def.auto_increment.is_some() {
+            def.ids_from = ids_from;
+        }
         if def == info.def {
             return Ok(None);
         }

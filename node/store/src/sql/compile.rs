@@ -11,6 +11,7 @@ use super::group::Aggregate;
 use super::kind::Kinds;
 use super::literal::{literal, target};
 use super::moment::{Moment, is_moment};
+use super::schema::Listed;
 use super::select::{Place, Select};
 use super::sub::{Kind, Sub};
 use super::text::EXPR_DEPTH_MAX;
@@ -99,7 +100,7 @@ pub struct Compiler<'a> {
 }
 
 /// Lists all tables, with how many rows they have.
-pub type List<'a> = &'a dyn Fn() -> Vec<(Arc<TableInfo>, u64)>;
+pub type List<'a> = &'a dyn Fn() -> Vec<Listed>;
 
 /// Finds a table's definition.
 pub type Tables<'a> = &'a dyn Fn(&TableRef) -> Result<Arc<TableInfo>, Error>;

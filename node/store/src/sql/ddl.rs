@@ -56,7 +56,7 @@ pub fn create(tree: ast::CreateTable, vars: &mut Vars, ctx: &Context<'_>) -> Res
     if tree.partition_by.is_some() {
         return unsupported("PARTITION BY");
     }
-    let asked = options(&tree.table_options)?;
+    let ids_from = options(&tree.table_options, &name, vars)?;
     let mut draft = Draft::default();
     for def in &tree.columns {
         let spec = column(&def.name, &def.data_type, def.options.iter().map(|def| &def.option), vars, ctx)?;
@@ -69,11 +69,7 @@ pub fn create(tree: ast::CreateTable, vars: &mut Vars, ctx: &Context<'_>) -> Res
     draft.def.name = name;
     draft.def.if_not_exists = tree.if_not_exists;
     draft.def.unchecked = !vars.foreign_checks();
-    draft.def.ids_from = asked.ids_from;
-    if asked.engine {
-        // There is but one, whose tables do what is asked of any.
-        vars.note(1266, format!("Using storage engine InnoDB for table '{}'", draft.def.name));
-    }
+    draft.def.ids_from = ids_from;
     draft.finished()
 }
 
@@ -515,18 +511,11 @@ fn too_long(got: u64, most: u32) -> Error {
     )
 }
 
-/// What stands behind a definition and is more than a hint.
-#[derive(Default)]
-struct Asked {
-    /// An engine that there is not, and whose tables can be others.
-    engine: bool,
-    ids_from: i64,
-}
-
-fn options(options: &ast::CreateTableOptions) -> Result<Asked, Error> {
-    let mut asked = Asked::default();
+/// What stands behind a definition; of it all only the least id is more than a hint.
+pub fn options(options: &ast::CreateTableOptions, table: &str, vars: &mut Vars) -> Result<i64, Error> {
+    let mut ids_from = 0;
     let list = match options {
-        ast::CreateTableOptions::None => return Ok(asked),
+        ast::CreateTableOptions::None => return Ok(0),
         ast::CreateTableOptions::Plain(list) => list,
         other => return unsupported(format!("the table options {other}")),
     };
@@ -537,7 +526,8 @@ fn options(options: &ast::CreateTableOptions) -> Result<Asked, Error> {
                 let engine = list.name.as_ref().map_or("", |name| &name.value);
                 let others = ["MyISAM", "MEMORY", "Aria"];
                 if others.iter().any(|other| other.eq_ignore_ascii_case(engine)) {
-                    asked.engine = true;
+                    // There is but one, whose tables do what is asked of any.
+                    vars.note(1266, format!("Using storage engine InnoDB for table '{table}'"));
                 } else if !engine.eq_ignore_ascii_case("InnoDB") {
                     return Err(refuse(1286, "42000", format!("Unknown storage engine '{engine}'")));
                 }
@@ -555,7 +545,7 @@ fn options(options: &ast::CreateTableOptions) -> Result<Asked, Error> {
                     | "STATS_AUTO_RECALC" | "STATS_SAMPLE_PAGES" | "MAX_ROWS" | "MIN_ROWS"
                     | "AVG_ROW_LENGTH" | "PACK_KEYS" | "CHECKSUM" | "DELAY_KEY_WRITE" => {}
                     "AUTO_INCREMENT" => match value.parse::<i64>() {
-                        Ok(first) if first >= 0 => asked.ids_from = first,
+                        Ok(first) if first >= 0 => ids_from = first,
                         _ => return unsupported(format!("AUTO_INCREMENT={value}")),
                     },
                     other => return unsupported(format!("the table option {other}")),
@@ -564,7 +554,7 @@ fn options(options: &ast::CreateTableOptions) -> Result<Asked, Error> {
             other => return unsupported(format!("the table option {other}")),
         }
     }
-    Ok(asked)
+    Ok(ids_from)
 }
 
 fn charset(name: &str) -> Result<(), Error> {

@@ -196,6 +196,7 @@ fn shown(answer: Answer, wanted: &Wanted, vars: &mut Vars, ctx: &Context<'_>) ->
 /// is the only place.
 const NOT_DONE: &[&[&str]] = &[
     &["ALTER", "DATABASE"],
+    &["ALTER", "SEQUENCE"],
     &["ALTER", "USER"],
     &["ALTER", "VIEW"],
     &["ANALYZE"],
@@ -209,11 +210,13 @@ const NOT_DONE: &[&[&str]] = &[
     &["CREATE", "FUNCTION"],
     &["CREATE", "PROCEDURE"],
     &["CREATE", "SCHEMA"],
+    &["CREATE", "SEQUENCE"],
     &["CREATE", "TRIGGER"],
     &["CREATE", "USER"],
     &["CREATE", "VIEW"],
     &["DROP", "DATABASE"],
     &["DROP", "SCHEMA"],
+    &["DROP", "SEQUENCE"],
     &["DROP", "USER"],
     &["DROP", "VIEW"],
     &["FLUSH"],
@@ -286,11 +289,25 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     }
     let defines = piece.begins(&["CREATE", "TABLE"]) || piece.begins(&["ALTER", "TABLE"]);
     let collations = if defines { piece.collations() } else { Vec::new() };
+    let parts = |what: &&str| piece.has(&[what, "PARTITION"]);
+    if defines
+        && (piece.has(&["PARTITION", "BY"]) || ["ADD", "DROP", "TRUNCATE", "REORGANIZE"].iter().any(parts))
+    {
+        return unsupported("PARTITION BY");
+    }
+    if defines && piece.has(&["SYSTEM", "VERSIONING"]) {
+        return unsupported("SYSTEM VERSIONING");
+    }
+    let comments = defines && piece.comments();
+    let options = piece.cut_options().map(|mut piece| piece.parse()).transpose()?;
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
     let before = std::mem::take(&mut vars.warnings);
     for name in collations {
         vars.collation(&name)?;
+    }
+    if comments {
+        vars.note(1235, "COMMENT of a table, a column or a key is not kept".into());
     }
     match tree {
         Tree::Query(tree) => {
@@ -342,7 +359,9 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             Some(alter) => Ok(vec![Action::Alter(Box::new(alter))]),
             None => Ok(vec![Action::Create(ddl::create(tree, vars, ctx)?)]),
         },
-        Tree::AlterTable(tree) => Ok(vec![Action::Alter(Box::new(Alter::table(tree)?))]),
+        Tree::AlterTable(tree) => {
+            Ok(vec![Action::Alter(Box::new(Alter::table(tree, options.as_ref(), vars)?))])
+        }
         Tree::CreateIndex(tree) => Ok(vec![Action::Alter(Box::new(Alter::add_index(tree)?))]),
         Tree::Truncate(tree) => Ok(vec![Action::Alter(Box::new(Alter::truncate(tree)?))]),
         Tree::RenameTable(list) => {

@@ -18,6 +18,14 @@ pub const NAME: &str = "information_schema";
 const TEXT: ColumnType = ColumnType::Text { chars_max: 1024 };
 const INT: ColumnType = ColumnType::Int { bits: 64 };
 
+/// A table of the one database, about how many rows it has, and the least id that it may hand out.
+#[derive(Debug)]
+pub struct Listed {
+    pub info: Arc<TableInfo>,
+    pub rows: u64,
+    pub next_id: Option<i64>,
+}
+
 /// A table's columns, and its rows.
 pub struct Made {
     pub heads: Vec<ColumnHead>,
@@ -44,9 +52,9 @@ fn yes(yes: bool) -> Value {
 }
 
 /// A table of the schema; `None`: there is none of that name. `tables`: those of the one database, with their rows.
-pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Option<Made> {
+pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
     let home = || text(&*vars.home);
-    let all = || tables.iter().map(|(info, _)| info);
+    let all = || tables.iter().map(|listed| &listed.info);
     Some(match name.to_ascii_uppercase().as_str() {
         "SCHEMATA" => {
             let row = |name: &str| {
@@ -63,9 +71,9 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
             made(&names, vec![row(NAME), row(&vars.home)])
         }
         "TABLES" => {
-            let row = |(info, rows): &(Arc<TableInfo>, u64)| {
+            let row = |Listed { info, rows, next_id }: &Listed| {
                 let count = Value::Int(*rows as i64);
-                let auto = if info.def.auto_increment.is_some() { Value::Int(1) } else { Value::Null };
+                let auto = next_id.map_or(Value::Null, Value::Int);
                 vec![
                     text("def"),
                     home(),
@@ -132,7 +140,7 @@ pub fn table(name: &str, tables: &[(Arc<TableInfo>, u64)], vars: &Vars) -> Optio
         }
         "STATISTICS" => {
             let mut rows = Vec::new();
-            for (info, count) in tables {
+            for Listed { info, rows: count, .. } in tables {
                 for (name, unique, parts) in keys(&info.def) {
                     for (at, part) in parts.iter().enumerate() {
                         let column = &info.def.columns[part.column];

@@ -233,16 +233,46 @@ impl Show {
                 Ok(answer)
             }
             About::TableStatus => {
-                let names = ["Name", "Engine", "Row_format", "Rows", "Collation", "Comment"];
-                let mut answer = Answer::new(&names).ints(&[3]);
+                let names = [
+                    "Name",
+                    "Engine",
+                    "Version",
+                    "Row_format",
+                    "Rows",
+                    "Avg_row_length",
+                    "Data_length",
+                    "Max_data_length",
+                    "Index_length",
+                    "Data_free",
+                    "Auto_increment",
+                    "Create_time",
+                    "Update_time",
+                    "Check_time",
+                    "Collation",
+                    "Checksum",
+                    "Create_options",
+                    "Comment",
+                ];
+                let mut answer = Answer::new(&names).ints(&[2, 4, 5, 6, 7, 8, 9, 10, 15]);
                 for info in env.txn.tables(env.store) {
-                    let rows = env.store.rows_about(info.id).to_string();
                     answer.push([
                         text(info.name()),
                         text("InnoDB"),
+                        text("10"),
                         text("Dynamic"),
-                        text(rows),
+                        text(env.store.rows_about(info.id).to_string()),
+                        None,
+                        None,
+                        None,
+                        None,
+                        None,
+                        env.store.next_id_about(info.id).map(|id| id.to_string()),
+                        None,
+                        None,
+                        None,
                         text("utf8mb4_bin"),
+                        None,
+                        text(""),
                         text(""),
                     ]);
                 }
@@ -255,7 +285,10 @@ impl Show {
             About::Create(table) => {
                 let info = env.txn.table(env.store, env.vars.table(table)?)?;
                 let mut answer = Answer::new(&["Table", "Create Table"]);
-                answer.push([text(info.name()), text(show_create(&info.def))]);
+                answer.push([
+                    text(info.name()),
+                    text(show_create(&info.def, env.store.next_id_about(info.id))),
+                ]);
                 Ok(answer)
             }
             About::Index(table) => {

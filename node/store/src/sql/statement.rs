@@ -4,6 +4,7 @@ use super::change::Change;
 use super::explain::explain;
 use super::insert::Insert;
 use super::prepared::Prepare;
+use super::schema::Listed;
 use super::select::{Place, Select};
 use super::show::Show;
 use super::tree::{ChangeTree, InsertTree, SelectTree, TableRef};
@@ -142,10 +143,10 @@ pub fn planned(tree: &SelectTree, env: &mut Env<'_>) -> Result<Select, Error> {
     Select::new(tree, Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None })
 }
 
-fn listed(txn: &mut Txn, store: &Store) -> Vec<(Arc<TableInfo>, u64)> {
+fn listed(txn: &mut Txn, store: &Store) -> Vec<Listed> {
     let count = |info: Arc<TableInfo>| {
-        let rows = store.rows_about(info.id);
-        (info, rows)
+        let (rows, next_id) = (store.rows_about(info.id), store.next_id_about(info.id));
+        Listed { info, rows, next_id }
     };
     txn.tables(store).into_iter().map(count).collect()
 }

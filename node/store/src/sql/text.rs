@@ -148,6 +148,114 @@ impl Piece {
         names
     }
 
+    /// Whether these words follow each other in it.
+    pub fn has(&self, words: &[&str]) -> bool {
+        (0..self.tokens.len()).any(|from| words.iter().enumerate().all(|(at, text)| self.is(from + at, text)))
+    }
+
+    /// Whether a comment is given to a table, a column or a key.
+    pub fn comments(&self) -> bool {
+        (0..self.tokens.len()).filter(|at| self.is(*at, "COMMENT")).any(|at| {
+            let equals = self.tokens.get(at + 1).is_some_and(|token| token.token == Token::Eq);
+            self.literal(at + 1 + usize::from(equals)).is_some()
+        })
+    }
+
+    /// Takes the options of a table out of an ALTER TABLE, in which the parser knows few of them, and gives them as
+    /// those of a CREATE TABLE. `CONVERT TO CHARACTER SET` is one, for all texts are kept alike; FORCE asks for
+    /// nothing.
+    pub fn cut_options(&mut self) -> Option<Piece> {
+        const OPTIONS: &[&str] = &[
+            "AUTO_INCREMENT",
+            "AVG_ROW_LENGTH",
+            "CHARSET",
+            "CHECKSUM",
+            "COLLATE",
+            "COMMENT",
+            "DELAY_KEY_WRITE",
+            "ENGINE",
+            "KEY_BLOCK_SIZE",
+            "MAX_ROWS",
+            "MIN_ROWS",
+            "PACK_KEYS",
+            "PAGE_CHECKSUM",
+            "ROW_FORMAT",
+            "STATS_AUTO_RECALC",
+            "STATS_PERSISTENT",
+            "STATS_SAMPLE_PAGES",
+            "TRANSACTIONAL",
+        ];
+        let period = self.tokens.get(3).is_some_and(|token| token.token == Token::Period);
+        let from = if period { 5 } else { 3 };
+        if !self.begins(&["ALTER", "TABLE"]) || self.tokens.len() <= from {
+            return None;
+        }
+        let (mut clauses, mut depth) = (vec![Vec::new()], 0_usize);
+        for token in &self.tokens[from..] {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                Token::Comma if depth == 0 => {
+                    clauses.push(Vec::new());
+                    continue;
+                }
+                _ => {}
+            }
+            clauses.last_mut().expect("there is always a clause under way").push(token.clone());
+        }
+        let (all, mut options) = (clauses.len(), Vec::new());
+        clauses.retain_mut(|clause| {
+            let begins = |words: &[&str]| words.iter().enumerate().all(|(at, text)| is(clause.get(at), text));
+            let skip = match () {
+                () if begins(&["FORCE"]) && clause.len() == 1 => 1,
+                () if begins(&["CONVERT", "TO"]) => 2,
+                () if begins(&["CHARACTER", "SET"]) || OPTIONS.iter().any(|option| begins(&[option])) => 0,
+                () if ["CHARSET", "CHARACTER", "COLLATE"].iter().any(|what| begins(&["DEFAULT", what])) => 0,
+                () => return true,
+            };
+            options.extend(clause.drain(skip..));
+            false
+        });
+        let kept = clauses.len();
+        if kept == all {
+            return None;
+        }
+        self.tokens.truncate(from);
+        for (at, clause) in clauses.into_iter().enumerate() {
+            if at > 0 {
+                self.tokens.push(TokenWithSpan::wrap(Token::Comma));
+            }
+            self.tokens.extend(clause);
+        }
+        let words = |list: &mut Vec<TokenWithSpan>, text: &str| {
+            let cut = pieces(text, false).unwrap_or_default();
+            list.extend(cut.into_iter().flat_map(|piece| piece.tokens));
+        };
+        if kept == 0 {
+            words(&mut self.tokens, "ALGORITHM = DEFAULT");
+        }
+        let mut tokens = Vec::new();
+        words(&mut tokens, "CREATE TABLE t (a INT)");
+        tokens.extend(options);
+        Some(Piece { tokens, params: 0 })
+    }
+
+    /// Options of other engines' tables, which the parser does not know.
+    fn cut_pages(&mut self) {
+        let mut at = 0;
+        while at < self.tokens.len() {
+            if self.is(at, "PAGE_CHECKSUM") || self.is(at, "TRANSACTIONAL") {
+                let equals = self.tokens.get(at + 1).is_some_and(|token| token.token == Token::Eq);
+                let end = at + 1 + usize::from(equals);
+                if self.literal(end).is_some() {
+                    self.tokens.drain(at..=end);
+                    continue;
+                }
+            }
+            at += 1;
+        }
+    }
+
     /// Puts another keyword in the first one's place.
     pub fn instead_of_first(&mut self, keyword: &str) {
         self.tokens[0].token = Token::make_keyword(keyword);
@@ -165,6 +273,9 @@ impl Piece {
 
     /// `LOCK IN SHARE MODE` is what MySQL said before `FOR SHARE`.
     fn translate(&mut self) {
+        if self.begins(&["CREATE", "TABLE"]) {
+            self.cut_pages();
+        }
         if self.begins(&["ALTER", "TABLE"]) {
             // `DROP KEY k` is `DROP INDEX k`.
             for at in 3..self.tokens.len() {
@@ -176,7 +287,17 @@ impl Piece {
                 }
             }
         }
-        if !self.begins(&["SELECT"]) || !self.cut_end(&["LOCK", "IN", "SHARE", "MODE"]) {
+        if !self.begins(&["SELECT"]) {
+            return;
+        }
+        let share = self.cut_end(&["LOCK", "IN", "SHARE", "MODE"]);
+        if self.count("FROM") == 0 {
+            // There is nothing to lock, and the parser would take FOR for a name.
+            self.cut_end(&["NOWAIT"]);
+            let _ = self.cut_end(&["FOR", "UPDATE"]) || self.cut_end(&["FOR", "SHARE"]);
+            return;
+        }
+        if !share {
             return;
         }
         for (text, keyword) in [("FOR", Keyword::FOR), ("SHARE", Keyword::SHARE)] {
@@ -313,6 +434,7 @@ impl Piece {
                         | Keyword::HAVING
                         | Keyword::LIMIT
                         | Keyword::FOR
+                        | Keyword::LOCK
                         | Keyword::UNION
                         | Keyword::INTO
                 ) {

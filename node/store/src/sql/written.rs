@@ -61,13 +61,16 @@ pub fn literal(value: &Value) -> String {
     }
 }
 
-/// The statement that would make this table again.
-pub fn show_create(def: &TableDef) -> String {
+/// The statement that would make this table again. `next_id`: the least that it may hand out.
+pub fn show_create(def: &TableDef, next_id: Option<i64>) -> String {
     let mut lines = Vec::new();
     for (at, column) in def.columns.iter().enumerate() {
         let mut line = format!("  {} {}", quoted(&column.name), type_of(column));
         if !column.nullable {
             line += " NOT NULL";
+        } else if matches!(column.kind, ColumnType::Timestamp { .. }) {
+            // An old server takes a timestamp that does not say so for one that may not be NULL.
+            line += " NULL";
         }
         let stamp = def.stamps.iter().find(|stamp| stamp.column == at);
         let now = match column.kind {
@@ -104,8 +107,13 @@ pub fn show_create(def: &TableDef) -> String {
         let unique = if index.unique { "UNIQUE " } else { "" };
         lines.push(format!("  {unique}KEY {} ({})", quoted(&index.name), parts.join(",")));
     }
-    lines.extend(def.foreign.iter().map(|key| format!("  {}", foreign::shown(def, key))));
+    // As InnoDB lists them.
+    let mut keys: Vec<_> = def.foreign.iter().collect();
+    keys.sort_by(|one, other| one.name.cmp(&other.name));
+    lines.extend(keys.into_iter().map(|key| format!("  {}", foreign::shown(def, key))));
     let name = quoted(&def.name);
     let body = lines.join(",\n");
-    format!("CREATE TABLE {name} (\n{body}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
+    // As MySQL leaves it out where counting begins.
+    let ids = next_id.filter(|id| *id > 1).map_or_else(String::new, |id| format!(" AUTO_INCREMENT={id}"));
+    format!("CREATE TABLE {name} (\n{body}\n) ENGINE=InnoDB{ids} DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
 }
