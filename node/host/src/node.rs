@@ -255,7 +255,7 @@ fn serve<N: Net>(
     if let Some(door) = sockets.sql {
         let mysql = MysqlDoor::new(
             doors.clone(),
-            config.cluster,
+            (config.cluster, config.slot),
             &config.sql,
             host.sql_packet_bytes_max,
             host.sql_login_timeout,

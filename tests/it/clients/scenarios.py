@@ -529,7 +529,10 @@ def named_locks(a, b, c):
     sql(a, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 0)")
     equal(sql(a, "SELECT GET_LOCK('job', 0)"), ((1,),))
     equal(sql(b, "SELECT GET_LOCK('job', 0.1)"), ((0,),))
-    equal(sql(b, "SELECT IS_USED_LOCK('JOB') IS NULL"), ((0,),))
+    # A connection's number is of its node's class, as ids are, so nobody but the holder takes the lock for his.
+    equal([sql(node, "SELECT CONNECTION_ID() % 3")[0][0] for node in (a, b, c)], [1, 2, 0])
+    mine = "SELECT IS_USED_LOCK('JOB') = CONNECTION_ID()"
+    equal([sql(node, mine) for node in (a, b, c)], [((1,),), ((0,),), ((0,),)])
     equal(sql(c, "SELECT RELEASE_LOCK('job')"), ((0,),))
     waited = at_once(
         lambda: sql(b, f"SELECT GET_LOCK('job', {WAIT_MAX_S})"),

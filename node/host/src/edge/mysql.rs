@@ -9,7 +9,7 @@ use crate::config::Sql;
 use crate::inbox::{Answer, Asked, Doors, ReplyTo};
 use crate::net::Net;
 use crate::sys;
-use plait_base::ClusterId;
+use plait_base::{ClusterId, Slot};
 use plait_replica::SessionId;
 use plait_store as store;
 use plait_wire::mysql::{
@@ -42,6 +42,7 @@ thread_local! {
 pub struct MysqlDoor {
     doors: Doors,
     cluster: ClusterId,
+    slot: Slot,
     database: String,
     users: BTreeMap<String, Stored>,
     packet_bytes_max: usize,
@@ -51,22 +52,33 @@ pub struct MysqlDoor {
 impl MysqlDoor {
     pub fn new(
         doors: Doors,
-        cluster: ClusterId,
+        (cluster, slot): (ClusterId, Slot),
         sql: &Sql,
         packet_bytes_max: usize,
         login_timeout: Duration,
     ) -> MysqlDoor {
         let users = sql.users.iter().map(|(user, password)| (user.clone(), auth::stored(password))).collect();
-        MysqlDoor { doors, cluster, database: sql.database.clone(), users, packet_bytes_max, login_timeout }
+        MysqlDoor {
+            doors,
+            cluster,
+            slot,
+            database: sql.database.clone(),
+            users,
+            packet_bytes_max,
+            login_timeout,
+        }
     }
 
     /// Takes connections until it is dropped; one beyond the bound is told so (1040).
     pub async fn serve<N: Net>(self, door: Door<N>, connections_max: usize) {
         let shared = Arc::new(self);
-        let mut number = 0_u32;
+        // In steps of three from its slot, as ids are: `IS_USED_LOCK` tells of connections of all three nodes.
+        let first = u32::from(shared.slot.get());
+        let mut next = first;
         loop {
             let (mut stream, from, permit) = door.next_or_full().await;
-            number = number.wrapping_add(1).max(1);
+            let number = next;
+            next = next.checked_add(3).unwrap_or(first);
             let Some(permit) = permit else {
                 tokio::spawn(async move {
                     let mut out = Vec::new();
