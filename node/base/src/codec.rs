@@ -35,19 +35,23 @@ impl Writer {
         Writer(Vec::with_capacity(bytes))
     }
 
+    #[inline]
     pub fn u8(&mut self, v: u8) -> &mut Self {
         self.0.push(v);
         self
     }
 
+    #[inline]
     pub fn u16(&mut self, v: u16) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
 
+    #[inline]
     pub fn u32(&mut self, v: u32) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
 
+    #[inline]
     pub fn u64(&mut self, v: u64) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
@@ -57,6 +61,7 @@ impl Writer {
     }
 
     /// Seven bits a byte, low bits first; one byte for numbers below 128.
+    #[inline]
     pub fn varint(&mut self, mut v: u64) -> &mut Self {
         while v >= 0x80 {
             self.0.push(v as u8 | 0x80);
@@ -71,15 +76,18 @@ impl Writer {
     }
 
     /// Length, then bytes.
+    #[inline]
     pub fn bytes(&mut self, v: &[u8]) -> &mut Self {
         self.varint(v.len() as u64).raw(v)
     }
 
+    #[inline]
     pub fn str(&mut self, v: &str) -> &mut Self {
         self.bytes(v.as_bytes())
     }
 
     /// Bytes alone; the reader must know how many.
+    #[inline]
     pub fn raw(&mut self, v: &[u8]) -> &mut Self {
         self.0.extend_from_slice(v);
         self
@@ -105,6 +113,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    #[inline]
     pub fn raw(&mut self, n: usize) -> Result<&'a [u8], Error> {
         if n > self.rest.len() {
             return Err(Error::Short { need: n, have: self.rest.len() });
@@ -114,22 +123,27 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         Ok(self.raw(N)?.try_into().expect("raw gave N bytes"))
     }
 
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, Error> {
         Ok(self.array::<1>()?[0])
     }
 
+    #[inline]
     pub fn u16(&mut self) -> Result<u16, Error> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, Error> {
         Ok(u64::from_le_bytes(self.array()?))
     }
@@ -146,6 +160,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub fn varint(&mut self) -> Result<u64, Error> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -171,11 +186,13 @@ impl<'a> Reader<'a> {
         Ok(n as usize)
     }
 
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], Error> {
         let n = self.varint()?;
         self.raw(usize::try_from(n).unwrap_or(usize::MAX))
     }
 
+    #[inline]
     pub fn str(&mut self, what: &'static str) -> Result<&'a str, Error> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Error::Text(what))
     }

@@ -122,8 +122,9 @@ impl Checkpoints {
 const ALONE_SOONER: u64 = 16;
 
 /// A checkpoint reads its place back whole, so it costs as much as the state is large. It is due once the log has
-/// grown as much as that, but not later than this many times [`Limits::checkpoint_log_bytes`](crate::Limits): what is
-/// logged since is applied again at the next start.
+/// grown as much as this many times that, but not later than [`LATER_MAX`] times
+/// [`Limits::checkpoint_log_bytes`](crate::Limits): what is logged since is applied again at the next start.
+const STATES: u64 = 2;
 const LATER_MAX: u64 = 8;
 
 /// Rows go out in batches of about this many bytes.
@@ -137,7 +138,7 @@ impl Replica {
             let alone = self.checkpoints.alone(self.consensus.first_index());
             let bytes_max = match self.config.limits.checkpoint_log_bytes {
                 bytes if alone => bytes / ALONE_SOONER,
-                bytes => self.store.state_bytes().clamp(bytes, bytes.saturating_mul(LATER_MAX)),
+                bytes => (STATES * self.store.state_bytes()).clamp(bytes, bytes.saturating_mul(LATER_MAX)),
             };
             let due = self.checkpoints.wanted || grown >= bytes_max;
             let news = self.checkpoints.newest().is_none_or(|g| g.index < self.checkpoints.last.0);

@@ -11,6 +11,7 @@
 use crate::apply::id_above;
 use crate::op::Op;
 use crate::queue::Queues;
+use crate::sql::Plans;
 use crate::store::Store;
 use crate::table::TableId;
 use plait_base::{Bytes, Slot};
@@ -24,6 +25,7 @@ const BLOCKS_MAX: usize = 16;
 pub struct Local {
     slot: Slot,
     pub queues: Queues,
+    pub(crate) plans: Plans,
     tables: BTreeMap<TableId, Blocks>,
 }
 
@@ -37,7 +39,7 @@ struct Blocks {
 
 impl Local {
     pub fn new(slot: Slot) -> Local {
-        Local { slot, queues: Queues::default(), tables: BTreeMap::new() }
+        Local { slot, queues: Queues::default(), plans: Plans::default(), tables: BTreeMap::new() }
     }
 
     pub fn slot(&self) -> Slot {

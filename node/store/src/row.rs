@@ -65,7 +65,7 @@ pub fn pull(r: &mut Reader<'_>) -> Result<Value, codec::Error> {
     })
 }
 
-/// Steps over one cell and returns its bytes.
+/// Steps over one cell and returns its bytes. Whether a text is UTF-8 is not looked at.
 fn skip<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], codec::Error> {
     let mut r = Reader::new(rest);
     match r.u8()? {
@@ -73,8 +73,7 @@ fn skip<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], codec::Error> {
         INT => drop(r.varint()?),
         UINT | DOUBLE => drop(r.raw(8)?),
         DEC => drop(r.raw(17)?),
-        TEXT => drop(r.str("a text cell")?),
-        BYTES => drop(r.bytes()?),
+        TEXT | BYTES => drop(r.bytes()?),
         tag => return Err(codec::Error::Tag { what: "a cell", tag: tag.into() }),
     }
     let (cell, after) = rest.split_at(rest.len() - r.left());
@@ -100,6 +99,17 @@ pub fn decode(row: &[u8]) -> Result<Vec<Value>, codec::Error> {
     Ok(values)
 }
 
+/// The cells of a kept row that somebody looks at; in the place of the others before the last of them stands NULL.
+pub fn picked(row: &[u8], wanted: &[bool]) -> Vec<Value> {
+    let mut rest = row;
+    let pick = |wanted: &bool| {
+        let cell = skip(&mut rest)?;
+        if *wanted { pull(&mut Reader::new(cell)) } else { Ok(Value::Null) }
+    };
+    let values: Result<_, codec::Error> = wanted.iter().map(pick).collect();
+    values.expect("a kept row was whole when it was applied")
+}
+
 /// A row that this store keeps, and which therefore decodes.
 pub fn kept(row: &[u8]) -> Vec<Value> {
     decode(row).expect("a kept row was whole when it was applied")
@@ -116,7 +126,8 @@ pub fn cell(row: &[u8], at: usize) -> Value {
 
 /// Whether these bytes are this many whole cells.
 pub fn whole(row: &[u8], columns: usize) -> bool {
-    cells(row).is_ok_and(|cells| cells.len() == columns)
+    let readable = |cell: &&[u8]| cell[0] != TEXT || Reader::new(&cell[1..]).str("a text cell").is_ok();
+    cells(row).is_ok_and(|cells| cells.len() == columns && cells.iter().all(readable))
 }
 
 /// Places and bytes of the cells in which `new` differs from `old`.
@@ -257,6 +268,26 @@ mod tests {
             ".{0,20}".prop_map(Value::Text),
             any::<Vec<u8>>().prop_map(Value::Bytes),
         ]
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf8_makes_no_whole_row() {
+        let row = encode(&[Value::Int(1), Value::Text("ab".into())]);
+        assert!(whole(&row, 2) && !whole(&row, 1));
+        let mut bad = row;
+        *bad.last_mut().unwrap() = 0xff;
+        assert!(!whole(&bad, 2));
+    }
+
+    #[test]
+    fn picked_cells_are_those_asked_for() {
+        let row = encode(&[Value::Int(1), Value::Text("ab".into()), Value::Null, Value::Int(-7)]);
+        assert_eq!(picked(&row, &[false, true]), [Value::Null, Value::Text("ab".into())]);
+        assert_eq!(
+            picked(&row, &[true, false, false, true]),
+            [Value::Int(1), Value::Null, Value::Null, Value::Int(-7)]
+        );
+        assert!(picked(&row, &[]).is_empty());
     }
 
     proptest! {

@@ -266,7 +266,7 @@ impl Session {
         budget: &mut u32,
     ) -> Move {
         match std::mem::replace(&mut job.doing, Doing::Next) {
-            Doing::Next => match job.next(&mut self.vars, ctx) {
+            Doing::Next => match job.next(&mut self.vars, &mut local.plans, ctx) {
                 Some(Ok(action)) => self.act(job, action, store, ctx),
                 Some(Err(error)) => Move::Fail(error),
                 None => Move::Out(Progress::Reply {
@@ -523,12 +523,17 @@ impl Job {
         }
     }
 
-    fn next(&mut self, vars: &mut sql::Vars, ctx: &Context<'_>) -> Option<Result<Action, Error>> {
+    fn next(
+        &mut self,
+        vars: &mut sql::Vars,
+        plans: &mut sql::Plans,
+        ctx: &Context<'_>,
+    ) -> Option<Result<Action, Error>> {
         match &mut self.plan {
             Plan::One(action) => action.take().map(Ok),
             Plan::Sql(script) => {
                 vars.last_written = self.seqno.or(vars.last_written);
-                script.next(vars, ctx)
+                script.next(vars, plans, ctx)
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::request::ColumnHead;
 use crate::table::TableInfo;
 use sqlparser::ast::{self, Expr as Ast};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// `ORDER BY 2`: the second item.
@@ -86,6 +87,22 @@ pub(super) fn columns_in<'e>(exprs: impl Iterator<Item = &'e Expr>) -> usize {
         });
     }
     most
+}
+
+/// Notes a column that is looked at, by its place.
+pub(super) fn note_column(wanted: &mut Vec<bool>, part: &Expr) {
+    if let Expr::Column(at) = part {
+        if wanted.len() <= *at {
+            wanted.resize(at + 1, false);
+        }
+        wanted[*at] = true;
+    }
+}
+
+/// Whether these are columns alone, each once.
+pub(super) fn plain(items: &[Expr]) -> bool {
+    let mut found = BTreeSet::new();
+    items.iter().all(|item| matches!(item, Expr::Column(at) if found.insert(*at)))
 }
 
 /// Whether a walk in key order puts out rows in this order already.

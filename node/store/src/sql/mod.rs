@@ -35,6 +35,7 @@ mod kind;
 mod literal;
 mod moment;
 mod out;
+mod plans;
 mod prepared;
 mod rows;
 mod schema;
@@ -59,6 +60,7 @@ pub(crate) use datum::double;
 pub use decimal::Decimal;
 pub(crate) use decimal::SCALE_MAX;
 pub(crate) use moment::{Moment, is_moment};
+pub(crate) use plans::Plans;
 pub(crate) use statement::Statement;
 pub(crate) use vars::Vars;
 
@@ -113,18 +115,25 @@ impl Script {
     }
 
     /// The next action; `None` after the last. An error ends the script.
-    pub fn next(&mut self, vars: &mut Vars, ctx: &Context<'_>) -> Option<Result<Action, Error>> {
+    pub fn next(
+        &mut self,
+        vars: &mut Vars,
+        plans: &mut Plans,
+        ctx: &Context<'_>,
+    ) -> Option<Result<Action, Error>> {
         loop {
             if let Some(action) = self.actions.pop_front() {
                 return Some(Ok(action));
             }
             // A defect in the parser ends this statement and its session, not the node.
-            let planned = catch_unwind(AssertUnwindSafe(|| self.plan(vars, ctx))).unwrap_or_else(|panic| {
-                let why = panic.downcast_ref::<String>().map(String::as_str);
-                let why =
-                    why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
-                Err(Error::Internal { why: why.to_owned() })
-            });
+            let planned =
+                catch_unwind(AssertUnwindSafe(|| self.plan(vars, plans, ctx))).unwrap_or_else(|panic| {
+                    let why = panic.downcast_ref::<String>().map(String::as_str);
+                    let why = why
+                        .or_else(|| panic.downcast_ref::<&str>().copied())
+                        .unwrap_or("a panic without words");
+                    Err(Error::Internal { why: why.to_owned() })
+                });
             match planned {
                 Ok(Some(actions)) => self.actions = actions.into(),
                 Ok(None) => return None,
@@ -134,7 +143,12 @@ impl Script {
     }
 
     /// What the next statement asks for; `None` after the last.
-    fn plan(&mut self, vars: &mut Vars, ctx: &Context<'_>) -> Result<Option<Vec<Action>>, Error> {
+    fn plan(
+        &mut self,
+        vars: &mut Vars,
+        plans: &mut Plans,
+        ctx: &Context<'_>,
+    ) -> Result<Option<Vec<Action>>, Error> {
         vars.params.clear();
         if let Asked::Execute(asked) = &mut self.what {
             let Some((number, params)) = asked.take() else { return Ok(None) };
@@ -147,6 +161,14 @@ impl Script {
         {
             self.pieces = Some(VecDeque::new());
             return Ok(Some(vec![action]));
+        }
+        if matches!((&self.what, &self.pieces), (Asked::Run, None))
+            && let Some((query, values)) = plans.get(&self.sql)
+        {
+            self.pieces = Some(VecDeque::new());
+            vars.params = values;
+            vars.warnings.clear();
+            return Ok(Some(vec![Action::Work(Work::Sql(Box::new(Statement::of(query))))]));
         }
         let pieces = match &mut self.pieces {
             Some(pieces) => pieces,

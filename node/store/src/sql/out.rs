@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::request::{ColumnHead, ColumnType};
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::ops::ControlFlow;
 
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub(super) struct Groups {
 #[derive(Debug, Clone)]
 pub(super) struct Out {
     pub(super) items: Vec<Expr>,
+    /// Each is a column, and none stands there twice: what it holds may leave the row.
+    pub(super) plain: bool,
     pub(super) order: Vec<(Expr, Direction)>,
     pub(super) seen: Option<BTreeSet<Vec<u8>>>,
     pub(super) skip: u64,
@@ -81,7 +84,7 @@ pub(super) fn take(
     out: &mut Out,
     checks: &Checks,
     subs: &[Answered],
-    cells: Vec<Value>,
+    mut cells: Vec<Value>,
 ) -> Result<ControlFlow<()>, Error> {
     checks.next_row();
     let row = Row { subs, ..Row::of(&cells) };
@@ -90,7 +93,9 @@ pub(super) fn take(
     {
         return Ok(ControlFlow::Continue(()));
     }
-    let Some(groups) = groups else { return out.take(row, checks) };
+    let Some(groups) = groups else {
+        return if out.plain { out.take_plain(&mut cells, checks) } else { out.take(row, checks) };
+    };
     let mut key = Vec::new();
     for expr in &groups.keys {
         expr.eval(row, checks)?.push_sortable(&mut key);
@@ -133,12 +138,61 @@ impl Out {
             }
             cells.push(datum.into_value());
         }
-        if let Some(seen) = &mut self.seen {
-            self.kept.bytes(distinct.len() as u64 + 32)?;
-            if !seen.insert(distinct) {
-                return Ok(ControlFlow::Continue(()));
+        if self.again(distinct)? {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let key = self.sort_key(row, checks)?;
+        self.put(key, cells)
+    }
+
+    /// The same for plain columns: texts leave the row as they are.
+    fn take_plain(&mut self, row: &mut [Value], checks: &Checks) -> Result<ControlFlow<()>, Error> {
+        if self.full() {
+            return Ok(ControlFlow::Break(()));
+        }
+        if self.order.is_empty() && self.seen.is_none() && self.skip > 0 {
+            self.skip -= 1;
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mut distinct = Vec::new();
+        if self.seen.is_some() {
+            for item in &self.items {
+                item.eval(Row::of(row), checks)?.push_sortable(&mut distinct);
             }
         }
+        if self.again(distinct)? {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let key = self.sort_key(Row::of(row), checks)?;
+        let mut cells = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            cells.push(match item {
+                Expr::Column(at) if matches!(row[*at], Value::Text(_) | Value::Bytes(_)) => {
+                    mem::replace(&mut row[*at], Value::Null)
+                }
+                item => item.eval(Row::of(row), checks)?.into_value(),
+            });
+        }
+        self.put(key, cells)
+    }
+
+    /// Whether DISTINCT has seen these values.
+    fn again(&mut self, distinct: Vec<u8>) -> Result<bool, Error> {
+        let Some(seen) = &mut self.seen else { return Ok(false) };
+        self.kept.bytes(distinct.len() as u64 + 32)?;
+        Ok(!seen.insert(distinct))
+    }
+
+    fn sort_key(&self, row: Row<'_>, checks: &Checks) -> Result<Vec<u8>, Error> {
+        let mut key = Vec::new();
+        for (expr, direction) in &self.order {
+            push_sort_key(&mut key, &expr.eval(row, checks)?, *direction);
+        }
+        Ok(key)
+    }
+
+    /// A row into its place, or out.
+    fn put(&mut self, key: Vec<u8>, cells: Vec<Value>) -> Result<ControlFlow<()>, Error> {
         if self.order.is_empty() {
             if self.skip > 0 {
                 self.skip -= 1;
@@ -147,10 +201,6 @@ impl Out {
             self.kept.row(&cells)?;
             self.rows.push(cells);
             return Ok(if self.full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
-        }
-        let mut key = Vec::new();
-        for (expr, direction) in &self.order {
-            push_sort_key(&mut key, &expr.eval(row, checks)?, *direction);
         }
         self.kept.row(&cells)?;
         self.count += 1;

@@ -8,8 +8,8 @@ use super::compile::{Columns, Compiler, Gathered, List, Tables, unsupported};
 use super::datum::Datum;
 use super::expr::{Checks, Expr, Row};
 use super::from::{
-    ands, bound, by_member, columns_in, full_group_by, has_aggregate, in_key_order, merged, picked, position,
-    tables,
+    ands, bound, by_member, columns_in, full_group_by, has_aggregate, in_key_order, merged, note_column,
+    picked, plain, position, tables,
 };
 use super::group::Tally;
 use super::join::{From, Join, Level, Turned};
@@ -37,6 +37,8 @@ pub struct Select {
     pub(super) join: Option<Join>,
     /// Of one table whose rows are seen as they are walked over, once that is known to be enough.
     source: Option<Source>,
+    /// The columns of that table which something looks at.
+    wanted: Vec<bool>,
     pub(super) filter: Option<Expr>,
     pub(super) asked: Asked,
     /// A row that waits for subqueries.
@@ -218,6 +220,7 @@ impl Select {
         Ok(Select {
             join: (!levels.is_empty()).then(|| Join::new(levels, tree.lock)),
             source: None,
+            wanted: Vec::new(),
             filter,
             asked: Asked::new(subs),
             waiting: None,
@@ -232,6 +235,7 @@ impl Select {
                 kept: Kept::default(),
             }),
             out: Out {
+                plain: plain(&items),
                 items,
                 order,
                 seen: tree.distinct.then(BTreeSet::new),
@@ -354,6 +358,9 @@ impl Select {
                 self.out.order.clear();
             }
             self.source = Some(Source::new(Arc::clone(info), access, join.lock));
+            let mut wanted = Vec::new();
+            self.each_expr(&mut |expr| expr.visit(&mut |part| note_column(&mut wanted, part)));
+            self.wanted = wanted;
             return Ok(true);
         }
         let (posts, rest) = join.spread(parts);
@@ -366,11 +373,12 @@ impl Select {
 
     /// Takes in all rows; whether it is done.
     fn walk(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
-        let Select { source, filter, groups, out, checks, asked, .. } = self;
+        let Select { source, wanted, filter, groups, out, checks, asked, .. } = self;
         if let Some(source) = source {
             let answers = &asked.answers;
-            let walk = source
-                .walk(env, &mut |_, bytes| take(filter, groups, out, checks, answers, row::kept(bytes)))?;
+            let walk = source.walk(env, &mut |_, bytes| {
+                take(filter, groups, out, checks, answers, row::picked(bytes, wanted))
+            })?;
             return Ok(walk != Walk::Yield);
         }
         let asks = asked.correlated();
