@@ -66,6 +66,7 @@ marks! {
     SnapshotResumed => "snapshot resumed after silence",
     SnapshotFailed => "snapshot given up",
     ReceiverDied => "died while receiving a snapshot",
+    Replayed => "transaction that lost at COMMIT done once more",
     LockFreed => "named lock taken back after its session",
     LockGivenAway => "named lock of a silent node given away",
     EntryRefused => "took no part from an entry that it cannot apply",

@@ -106,17 +106,20 @@ impl Bug {
                 O::ApplyPanics => &["panic"],
             },
             Bug::Store(bug) => match bug {
-                S::LastSeenAtCommit | S::SameOriginSkipped | S::CertWindowOffByOne => &["count", "total"],
+                S::LastSeenAtCommit | S::SameOriginSkipped | S::CertWindowOffByOne => {
+                    &["count", "total", "list"]
+                }
                 S::ReadKeysDropped | S::RangesDropped => &["skew", "orders"],
                 S::TombstonesForgotten => &["checkpoint", "linear"],
                 S::HashOrder | S::ClockRead => &["chain", "twin"],
                 S::IdMarkLost => &["ids"],
                 S::UniqueNotCertified => &["seats"],
                 S::AdditionLost => &["count"],
-                S::SnapshotMovesBlindly => &["count", "total", "linear", "skew"],
+                S::SnapshotMovesBlindly => &["count", "total", "linear", "skew", "list"],
                 S::WaiterForgotten => &["stall"],
                 S::ParentNotCertified => &["orders"],
                 S::LockNotFenced => &["count"],
+                S::ReplayBlind => &["total"],
             },
         }
     }

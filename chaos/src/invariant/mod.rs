@@ -14,6 +14,7 @@ pub mod leader;
 pub mod lease;
 pub mod ledger;
 pub mod linear;
+pub mod list;
 pub mod live;
 pub mod orders;
 pub mod seats;

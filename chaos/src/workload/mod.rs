@@ -15,14 +15,15 @@ pub mod orders;
 pub mod register;
 pub mod seats;
 pub mod skew;
+pub mod sql;
 
 use crate::invariant::Judge;
 use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 10] =
-    ["bank", "bulk", "counter", "ids", "locks", "orders", "register", "seats", "skew", "audit"];
+pub const NAMES: [&str; 11] =
+    ["bank", "bulk", "counter", "ids", "locks", "orders", "register", "seats", "skew", "sql", "audit"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +191,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
         "register" => drive(plan, register::Register::new(plan.clone())),
         "seats" => drive(plan, seats::Seats::new(plan.clone())),
         "skew" => drive(plan, skew::Skew::new(plan.clone())),
+        "sql" => drive(plan, sql::Sql::new(plan.clone())),
         "audit" => drive(plan, audit::Audit),
         other => unreachable!("no workload is called '{other}'"),
     }

@@ -301,6 +301,9 @@ impl World {
             Stage::Statement(n) => self.next_of(c, n + 1, &reply.results),
         };
         let (stage, request) = match (next, stage) {
+            (Next::Text(text), Stage::Begin) => {
+                (Stage::Statement(0), store::Request::Sql { text, multi: false })
+            }
             (Next::Text(text), Stage::Statement(n)) => {
                 (Stage::Statement(n + 1), store::Request::Sql { text, multi: true })
             }

@@ -149,6 +149,7 @@ fn mark(event: &Event) -> Option<Mark> {
         Event::HoldExpired { .. } => Mark::HoldExpired,
         Event::CheckpointFailed { .. } => Mark::CheckpointFailed,
         Event::CheckpointUnreadable { .. } => Mark::CheckpointUnreadable,
+        Event::Replayed { .. } => Mark::Replayed,
         Event::LockFreed { .. } => Mark::LockFreed,
         Event::LockGivenAway { .. } => Mark::LockGivenAway,
         Event::EntryRefused { .. } => Mark::EntryRefused,

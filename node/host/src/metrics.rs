@@ -107,13 +107,14 @@ impl Scrape<'_> {
         for (name, value, help) in gauges {
             text.one(name, "gauge", help, value);
         }
-        let counters: [(&str, u64, &str); 16] = [
+        let counters: [(&str, u64, &str); 17] = [
             ("local_commits_total", c.local_commits, "write-sets of this node that were certified"),
             (
                 "local_cert_failures_total",
                 c.local_cert_failures,
                 "write-sets of this node that lost certification",
             ),
+            ("local_replays_total", c.local_replays, "transactions that lost and came through when replayed"),
             ("replicated_total", c.replicated, "write-sets proposed here"),
             ("replicated_bytes_total", c.replicated_bytes, "their bytes"),
             ("received_total", c.received, "operations applied here that other nodes proposed"),

@@ -261,6 +261,8 @@ pub struct Counters {
     pub local_commits: u64,
     /// Write-sets of this node that lost certification.
     pub local_cert_failures: u64,
+    /// Transactions that lost at COMMIT and came through at a later try.
+    pub local_replays: u64,
     /// Write-sets proposed here, and their bytes.
     pub replicated: u64,
     pub replicated_bytes: u64,

@@ -98,6 +98,10 @@ pub enum Event {
         name: String,
         slot: Slot,
     },
+    /// A transaction that lost at COMMIT was done once more, and answers as before; it is being ordered again.
+    Replayed {
+        session: u64,
+    },
     /// A statement met a defect of Plait; its session was closed, the node goes on.
     StatementPanicked {
         why: String,
@@ -113,7 +117,7 @@ impl Event {
         match self {
             // Each start meets the log's duplicates again: they are no news.
             Event::Ordered { .. } | Event::DuplicateAnswered { .. } | Event::Held { .. } => Class::Flow,
-            Event::LockFreed { .. } => Class::Flow,
+            Event::LockFreed { .. } | Event::Replayed { .. } => Class::Flow,
             _ => Class::State,
         }
     }
@@ -140,6 +144,7 @@ impl Event {
             Event::EntryRefused { .. } => "entry_refused",
             Event::LockFreed { .. } => "lock_freed",
             Event::LockGivenAway { .. } => "lock_given_away",
+            Event::Replayed { .. } => "replayed",
             Event::StatementPanicked { .. } => "statement_panicked",
             Event::StateChanged { .. } => "state_changed",
         }
@@ -183,6 +188,7 @@ impl Event {
             Event::Diverged { index } | Event::EntryRefused { index } => vec![("index", index.to_string())],
             Event::LockFreed { name } => vec![("name", name.clone())],
             Event::LockGivenAway { name, slot } => vec![("name", name.clone()), ("slot", slot.to_string())],
+            Event::Replayed { session } => vec![("session", session.to_string())],
             Event::StatementPanicked { why } => vec![("why", why.clone())],
             Event::StateChanged { state } => vec![("state", (*state).to_owned())],
         }

@@ -220,6 +220,11 @@ impl Replica {
             };
             let (session, store, local) = (&mut client.session, &self.store, &mut self.local);
             let ran = catch_unwind(AssertUnwindSafe(|| session.run(store, local, &ctx, &mut budget)));
+            let replays = std::mem::take(&mut session.replays);
+            if replays > 0 {
+                self.counters.local_replays += replays;
+                self.out.push(Output::Event(Event::Replayed { session: id.0 }));
+            }
             match ran {
                 Ok(Progress::Yield) => self.sessions.run.push_back(id),
                 Ok(Progress::Wait(until)) => {

@@ -131,6 +131,7 @@ impl Status {
             ("checkpoint_seqno", self.checkpoint_seqno.to_string()),
             ("local_commits", c.local_commits.to_string()),
             ("local_cert_failures", c.local_cert_failures.to_string()),
+            ("local_replays", c.local_replays.to_string()),
             ("replicated", c.replicated.to_string()),
             ("replicated_bytes", c.replicated_bytes.to_string()),
             ("received", c.received.to_string()),
@@ -171,7 +172,7 @@ pub(crate) fn wsrep_rows(
         _ if consensus.leader().is_some() => "follower",
         _ => "candidate",
     };
-    let list: [(&str, String); 23] = [
+    let list: [(&str, String); 24] = [
         ("wsrep_ready", on(state == State::Synced)),
         ("wsrep_connected", on(consensus.leader().is_some())),
         ("wsrep_cluster_status", status.to_owned()),
@@ -191,6 +192,7 @@ pub(crate) fn wsrep_rows(
         ("wsrep_received_bytes", counters.received_bytes.to_string()),
         ("wsrep_local_commits", counters.local_commits.to_string()),
         ("wsrep_local_cert_failures", counters.local_cert_failures.to_string()),
+        ("wsrep_local_replays", counters.local_replays.to_string()),
         ("wsrep_evs_state", format!("{role}/term {}", consensus.term())),
         ("wsrep_local_cached_downto", consensus.first_index().to_string()),
         ("wsrep_state_hash", show(chain)),

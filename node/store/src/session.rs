@@ -6,6 +6,7 @@
 //! it until that position is stable. A write of a transaction is visible to nobody before its operation is applied.
 //! Not here: leases, proposals, time-outs (replica); SQL text (`sql`).
 
+pub(crate) mod replay;
 mod work;
 
 pub(crate) use crate::action::{Action, Drops, Env, Savepoint, Turn, Work};
@@ -20,6 +21,7 @@ use crate::store::Store;
 use crate::txn::Txn;
 use crate::verdict::Verdict;
 use plait_base::{BootEpoch, Bytes, ClusterId, Mono, Now, ProposalId, Seqno, Slot};
+use replay::Replay;
 use work::{Stage, Working};
 
 /// How often a statement that is a transaction of its own is tried again after a conflict.
@@ -84,6 +86,8 @@ pub struct Session {
     txn: Option<Txn>,
     job: Option<Job>,
     pub(crate) vars: sql::Vars,
+    /// Commits that came through at a later try, since this was last set to 0.
+    pub replays: u64,
 }
 
 /// The request under way.
@@ -94,6 +98,9 @@ struct Job {
     depends_on: Seqno,
     doing: Doing,
     verdict: Option<Result<Verdict, Error>>,
+    /// The transaction that lost at COMMIT is done once more.
+    replay: Option<Box<Replay>>,
+    replays_left: Option<u32>,
 }
 
 /// Where the next action comes from.
@@ -133,7 +140,7 @@ enum Move {
 
 impl Session {
     pub fn new(slot: Slot) -> Session {
-        Session { slot, txn: None, job: None, vars: sql::Vars::new(slot) }
+        Session { slot, txn: None, job: None, vars: sql::Vars::new(slot), replays: 0 }
     }
 
     pub fn slot(&self) -> Slot {
@@ -237,6 +244,7 @@ impl Session {
                     return progress;
                 }
                 Move::Fail(error) => {
+                    let Err(error) = self.replay_failed(&mut job, error) else { continue };
                     self.vars.failed(&error);
                     let after = matches!(job.plan, Plan::Sql(_)) && !job.results.is_empty();
                     let hangup = matches!(
@@ -266,6 +274,7 @@ impl Session {
         budget: &mut u32,
     ) -> Move {
         match std::mem::replace(&mut job.doing, Doing::Next) {
+            Doing::Next if job.replay.is_some() => self.go_on_replaying(job, store, ctx),
             Doing::Next => match job.next(&mut self.vars, &mut local.plans, ctx) {
                 Some(Ok(action)) => self.act(job, action, store, ctx),
                 Some(Err(error)) => Move::Fail(error),
@@ -283,9 +292,10 @@ impl Session {
                 }),
             },
             Doing::Work(working) => self.work(job, working, store, local, ctx, budget),
-            Doing::Commit { txn, then } => {
+            Doing::Commit { mut txn, then } => {
                 if let Err(error) = job.ruled(store) {
-                    return Move::Fail(txn.named(error));
+                    let error = txn.named(error);
+                    return self.replay(job, &mut txn, then, error, ctx);
                 }
                 self.committed(job, store, ctx, then)
             }
@@ -386,6 +396,7 @@ impl Session {
                 Move::Out(Progress::Order(Op::Create(def).encode()))
             }
             Action::Savepoint(what) => {
+                self.txn.iter_mut().for_each(|txn| txn.said.forget());
                 if self.txn.is_none() && !self.vars.autocommit {
                     self.txn = Some(Txn::new(self.vars.take_isolation()));
                 }
@@ -426,6 +437,8 @@ impl Session {
                 }
             }
             Action::Answer(result) => {
+                // It may have set what a statement before it looked at.
+                self.txn.iter_mut().for_each(|txn| txn.said.forget());
                 job.results.push(result);
                 Move::On
             }
@@ -520,6 +533,8 @@ impl Job {
             depends_on: Seqno::ZERO,
             doing: Doing::Next,
             verdict: None,
+            replay: None,
+            replays_left: None,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::key;
 use crate::named;
 use crate::request::Isolation;
 use crate::row;
+use crate::session::replay::Said;
 use crate::store::Store;
 use crate::table::{Entry, TableId, TableInfo};
 use crate::value::Value;
@@ -67,6 +68,8 @@ pub struct Txn {
     cascades: Vec<foreign::Cascade>,
     /// The tables through which the change under way came about.
     chain: Vec<TableId>,
+    /// What it did, in statements, and what they answered.
+    pub(crate) said: Said,
 }
 
 /// What a key of the overlay held before a write: nothing, or a row or its absence.
@@ -133,6 +136,7 @@ impl Txn {
             foreign_checks: true,
             cascades: Vec::new(),
             chain: Vec::new(),
+            said: Said::default(),
         }
     }
 

@@ -53,6 +53,8 @@ bugs! {
     ParentNotCertified,
     /// Whoever had a named lock believes to have it still, and what it commits does not rest on it.
     LockNotFenced,
+    /// A transaction that is replayed at COMMIT is committed whatever its statements answer the second time.
+    ReplayBlind,
     /// Ids that were reserved or used leave no mark: what was deleted before a restart is handed out again.
     IdMarkLost,
 }

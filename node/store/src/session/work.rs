@@ -213,6 +213,7 @@ impl Session {
                 let Some(own) = &mut working.own else {
                     let txn = self.txn.as_mut().expect("work has a transaction");
                     txn.statement_ended();
+                    self.note_said(job, &working.work, working.results_before);
                     return Move::On;
                 };
                 if stands_in_line && let Err(error) = self.vars.locks.stand_behind(own, store) {
@@ -275,6 +276,7 @@ impl Session {
         } else if let Some(txn) = &mut self.txn {
             txn.undo();
             txn.statement_ended();
+            txn.said.forget();
         }
         Move::Fail(error)
     }

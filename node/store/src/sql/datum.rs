@@ -70,6 +70,16 @@ impl<'a> Datum<'a> {
         Datum::Int(yes.into())
     }
 
+    /// Of memory, about.
+    pub fn bytes(&self) -> usize {
+        size_of::<Datum>()
+            + match self {
+                Datum::Text(text) => text.len(),
+                Datum::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            }
+    }
+
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)
     }

@@ -73,6 +73,10 @@ impl Statement {
         })
     }
 
+    pub fn query(&self) -> Arc<Query> {
+        Arc::clone(&self.query)
+    }
+
     pub fn restart(&mut self) {
         self.stage = Stage::Begin;
     }

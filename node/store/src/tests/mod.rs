@@ -9,6 +9,7 @@ mod kit;
 mod named;
 mod oracle;
 mod queues;
+mod replay;
 mod scan;
 mod serial;
 mod session;

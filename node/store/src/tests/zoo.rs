@@ -25,6 +25,7 @@ fn must_fail(bug: Bug) -> &'static str {
         Bug::WaiterForgotten => "queue::tests::each_in_turn",
         Bug::ParentNotCertified => "tests::foreign::of_two_that_would_leave_an_orphan_the_second_is_refused",
         Bug::LockNotFenced => "tests::named::who_lost_a_lock_commits_nothing_under_it",
+        Bug::ReplayBlind => "tests::replay::who_would_be_answered_otherwise_is_refused",
         Bug::IdMarkLost => "tests::ids::no_id_is_handed_out_twice_nor_outside_its_class",
     }
 }
