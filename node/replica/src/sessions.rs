@@ -66,6 +66,8 @@ pub(crate) struct Sessions {
     waiting: BTreeSet<(Mono, SessionId)>,
     awaiting_lease: Vec<SessionId>,
     awaiting_index: Vec<SessionId>,
+    /// How many have a transaction open.
+    open: usize,
     max: usize,
 }
 
@@ -82,6 +84,7 @@ impl Sessions {
             waiting: BTreeSet::new(),
             awaiting_lease: Vec::new(),
             awaiting_index: Vec::new(),
+            open: 0,
             max,
         }
     }
@@ -91,8 +94,11 @@ impl Sessions {
     }
 
     fn close(&mut self, id: SessionId) {
-        if let Some(Client { doing: Doing::Waiting(until), .. }) = self.clients.remove(&id) {
-            self.waiting.remove(&(until, id));
+        if let Some(client) = self.clients.remove(&id) {
+            self.open -= usize::from(client.session.in_transaction());
+            if let Doing::Waiting(until) = client.doing {
+                self.waiting.remove(&(until, id));
+            }
         }
         self.awaiting_lease.retain(|other| *other != id);
         self.awaiting_index.retain(|other| *other != id);
@@ -183,6 +189,7 @@ impl Replica {
         while budget > 0 {
             let Some(id) = self.sessions.run.pop_front() else { return };
             let mut may_read = self.may_read(now);
+            let open = (self.sessions.len(), self.sessions.open);
             let Some(client) = self.sessions.clients.get_mut(&id) else { continue };
             if !matches!(client.doing, Doing::Running) {
                 continue;
@@ -199,6 +206,7 @@ impl Replica {
                     &self.store,
                     self.history.chain(),
                     self.state,
+                    open,
                 )
             };
             let verdict = |id| match self.verdicts.seen(id) {
@@ -219,7 +227,10 @@ impl Replica {
                 verdict: &verdict,
             };
             let (session, store, local) = (&mut client.session, &self.store, &mut self.local);
+            let had = session.in_transaction();
             let ran = catch_unwind(AssertUnwindSafe(|| session.run(store, local, &ctx, &mut budget)));
+            self.sessions.open =
+                self.sessions.open + usize::from(session.in_transaction()) - usize::from(had);
             let replays = std::mem::take(&mut session.replays);
             if replays > 0 {
                 self.counters.local_replays += replays;

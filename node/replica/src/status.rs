@@ -151,6 +151,7 @@ impl Status {
 }
 
 /// What `SHOW STATUS LIKE 'wsrep_%'` says. Names and meanings as in Galera's documentation of its status variables.
+/// `open`: sessions, and those of them with a transaction.
 pub(crate) fn wsrep_rows(
     config: &Config,
     consensus: &Consensus,
@@ -158,6 +159,7 @@ pub(crate) fn wsrep_rows(
     store: &Store,
     chain: u64,
     state: State,
+    open: (usize, usize),
 ) -> Vec<(String, String)> {
     let on = |yes: bool| if yes { "ON" } else { "OFF" }.to_owned();
     let size = consensus.members().map_or(0, |m| m.voters.len());
@@ -172,7 +174,7 @@ pub(crate) fn wsrep_rows(
         _ if consensus.leader().is_some() => "follower",
         _ => "candidate",
     };
-    let list: [(&str, String); 24] = [
+    let list: [(&str, String); 30] = [
         ("wsrep_ready", on(state == State::Synced)),
         ("wsrep_connected", on(consensus.leader().is_some())),
         ("wsrep_cluster_status", status.to_owned()),
@@ -193,10 +195,16 @@ pub(crate) fn wsrep_rows(
         ("wsrep_local_commits", counters.local_commits.to_string()),
         ("wsrep_local_cert_failures", counters.local_cert_failures.to_string()),
         ("wsrep_local_replays", counters.local_replays.to_string()),
+        ("wsrep_local_send_queue", consensus.waiting().to_string()),
+        ("wsrep_local_recv_queue", (consensus.commit().0 - consensus.applied_index().0).to_string()),
+        ("wsrep_open_connections", open.0.to_string()),
+        ("wsrep_open_transactions", open.1.to_string()),
         ("wsrep_evs_state", format!("{role}/term {}", consensus.term())),
         ("wsrep_local_cached_downto", consensus.first_index().to_string()),
         ("wsrep_state_hash", show(chain)),
         ("wsrep_provider_name", "Plait".to_owned()),
+        ("wsrep_provider_version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("wsrep_protocol_version", plait_base::FORMAT.to_string()),
     ];
     list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -83,7 +83,9 @@ impl Session {
     /// A statement of the open transaction is through; its results stand from `before` on.
     pub(super) fn note_said(&mut self, job: &Job, work: &Work, before: usize) {
         let Some(txn) = self.txn.as_mut().filter(|txn| !txn.said.lost) else { return };
-        let answer = answer(job, before, &self.vars).filter(|answer| answer.done.insert_id == 0);
+        let generated =
+            |answer: &Answer| matches!(answer.done.insert_id, id if id != 0 && id == answer.last_insert_id);
+        let answer = answer(job, before, &self.vars).filter(|answer| !generated(answer));
         match (work, answer) {
             (Work::Sql(statement), Some(answer)) => {
                 let (query, params) = (statement.query(), std::mem::take(&mut self.vars.params));

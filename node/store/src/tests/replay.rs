@@ -102,3 +102,21 @@ fn under_galeras_rules_nothing_is_replayed() {
     let _ = sql(&mut cluster, &mut one, "COMMIT");
     assert_eq!(one.replays, 0);
 }
+
+#[test]
+fn an_id_that_was_handed_out_is_not_handed_out_again_and_one_that_was_given_is_kept() {
+    let row = insert("t", 1, 10);
+    for (text, done) in [("INSERT INTO n (v) VALUES (5)", false), ("INSERT INTO n VALUES (50, 5)", true)] {
+        let mut cluster = Cluster::with(&[pairs("t"), numbered("n")]);
+        let (mut one, mut two) = (cluster.session(1), cluster.session(2));
+        cluster.run(&mut two, vec![row.clone()]).expect("the table is empty");
+        for text in ["BEGIN", text, TAKE] {
+            sql(&mut cluster, &mut one, text).expect("nothing is in its way");
+        }
+        sql(&mut cluster, &mut two, "UPDATE t SET v = v + 1 WHERE id = 1").expect("nothing is in its way");
+        assert_eq!(sql(&mut cluster, &mut one, "COMMIT").is_ok(), done, "{text}");
+        assert_eq!(one.replays, u64::from(done));
+        let rows = cluster.run(&mut two, vec![scan("n")]).expect("it can be read");
+        assert_eq!(pairs_of(&rows.results[0]), if done { vec![(50, 5)] } else { vec![] });
+    }
+}
