@@ -186,15 +186,34 @@ pub enum ColumnType {
     Time,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Default for ColumnType {
+    fn default() -> ColumnType {
+        ColumnType::Int { bits: 64 }
+    }
+}
+
+/// What a definition says of a kind beyond what its columns may hold.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    #[default]
+    Plain,
+    /// CHAR, whose blanks at the end are none and are not kept, or BINARY, which is filled up with zero bytes.
+    Fixed,
+    /// An integer with a display width of its own: `TINYINT(1)`, which drivers take for a boolean.
+    Width(u8),
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
     pub kind: ColumnType,
+    pub form: Form,
     pub nullable: bool,
     /// `None`: no default (which for a nullable column is `NULL`).
     pub default: Option<Value>,
     /// The only texts that it may hold.
     pub members: Option<Arc<Members>>,
+    pub comment: String,
 }
 
 /// The texts of an ENUM, or of a SET, whose values are some of them with commas between.
@@ -239,11 +258,24 @@ pub struct TableDef {
     /// Columns that are given the time of the statement.
     pub stamps: Vec<Stamp>,
     pub foreign: Vec<ForeignKey>,
+    pub checks: Vec<Check>,
+    pub comment: String,
     pub if_not_exists: bool,
     /// The least id that is handed out; 0: the first that there is. Said once, and not kept.
     pub ids_from: i64,
     /// What its foreign keys name is not looked at (MySQL's `foreign_key_checks = 0`).
     pub unchecked: bool,
+}
+
+/// A condition that no row of a table may fail; one that is not known to be false is met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its column's if it stands with one.
+    pub name: String,
+    /// The column that it stands with, and with which it goes.
+    pub column: Option<usize>,
+    /// SQL, with the names of columns in quotes.
+    pub condition: String,
 }
 
 /// Columns that are NULL, or whose values stand in a row of another table, the parent.
@@ -283,13 +315,14 @@ pub struct Stamp {
 }
 
 /// A secondary key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct IndexDef {
     pub name: String,
     /// In key order.
     pub parts: Vec<IndexPart>,
     /// No two rows may have the same values in it; rows with a NULL in it are free.
     pub unique: bool,
+    pub comment: String,
 }
 
 /// A column of a secondary key.
@@ -309,11 +342,12 @@ pub struct Rows {
 }
 
 /// How a column of a result is announced to a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ColumnHead {
     pub name: String,
     pub table: String,
     pub kind: ColumnType,
+    pub form: Form,
     pub members: Option<Arc<Members>>,
 }
 

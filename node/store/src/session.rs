@@ -470,7 +470,9 @@ impl Session {
             return Move::Out(Progress::Order(op));
         }
         if !drops.missing.is_empty() {
-            let message = format!("unknown table '{}'", drops.missing.join("', '"));
+            let names: Vec<_> =
+                drops.missing.iter().map(|name| format!("{}.{name}", self.vars.home)).collect();
+            let message = format!("Unknown table '{}'", names.join(","));
             if !drops.if_exists {
                 return Move::Fail(Error::Sql { code: 1051, state: "42S02", message });
             }

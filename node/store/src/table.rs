@@ -6,9 +6,12 @@
 //! or, being a tombstone, until it is purged and forgotten.
 //! Not here: who may see what (`txn`), who loses (`apply`).
 
+use crate::error::Error;
 use crate::index::Index;
 use crate::key::{self, Key};
 use crate::request::{ColumnHead, TableDef};
+use crate::row;
+use crate::sql::Conditions;
 use crate::value::Value;
 use plait_base::{Seqno, SetHash, Slot};
 use std::collections::BTreeMap;
@@ -28,6 +31,7 @@ pub struct TableInfo {
     pub def: TableDef,
     /// The columns as they are announced to a client.
     pub heads: Vec<ColumnHead>,
+    conditions: Conditions,
 }
 
 impl TableInfo {
@@ -36,10 +40,18 @@ impl TableInfo {
             name: c.name.clone(),
             table: def.name.clone(),
             kind: c.kind,
+            form: c.form,
             members: c.members.clone(),
         };
         let heads = def.columns.iter().map(head).collect();
-        TableInfo { id, schema_version, created, def, heads }
+        let conditions = Conditions::of(&def);
+        TableInfo { id, schema_version, created, def, heads, conditions }
+    }
+
+    /// Whether a row may stand in this table by itself, whatever other rows there are.
+    pub(crate) fn admits(&self, row: &[Value]) -> Result<(), Error> {
+        row::check(&self.def, row)?;
+        self.conditions.hold(&self.def, row)
     }
 
     pub fn name(&self) -> &str {

@@ -155,7 +155,7 @@ fn meant(kind: ColumnType, datum: &Datum) -> Meant {
             Meant::Exactly(Value::Text(text.clone().into_owned()))
         }
         (ColumnType::Text { .. }, Datum::Text(text)) => {
-            Meant::Exactly(Value::Text(text.clone().into_owned()))
+            Meant::Exactly(Value::Text(key::padded(text).to_owned()))
         }
         (ColumnType::Bytes { .. }, Datum::Bytes(bytes)) => {
             Meant::Exactly(Value::Bytes(bytes.clone().into_owned()))

@@ -4,6 +4,7 @@
 //! What it is not: clever. It folds what has no column in it, and leaves the order of evaluation as it was written.
 
 use super::call::call;
+use super::check;
 use super::compound::{self, Scope};
 use super::datum::Datum;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
@@ -451,6 +452,9 @@ impl<'a> Compiler<'a> {
 
     fn variable(&self, parts: &[ast::Ident]) -> Result<Expr, Error> {
         let texts: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+        if self.clause == check::CLAUSE {
+            return Err(check::not_here(&texts.join(".")));
+        }
         let datum = match texts[..] {
             [name] => match name.strip_prefix("@@") {
                 Some(name) => self.vars.system(name, self.ctx)?,

@@ -17,6 +17,7 @@ mod asking;
 mod calendar;
 mod call;
 mod change;
+mod check;
 mod compile;
 mod compound;
 mod convert;
@@ -55,6 +56,7 @@ mod tests;
 pub(crate) use addition::added;
 pub(crate) use alter::Alter;
 pub(crate) use asking::Asking;
+pub(crate) use check::{Conditions, added as added_checks, admit as admit_checks, meets};
 pub(crate) use datum::double;
 pub use decimal::Decimal;
 pub(crate) use decimal::SCALE_MAX;
@@ -298,16 +300,12 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     if defines && piece.has(&["SYSTEM", "VERSIONING"]) {
         return unsupported("SYSTEM VERSIONING");
     }
-    let comments = defines && piece.comments();
     let options = piece.cut_options().map(|mut piece| piece.parse()).transpose()?;
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
     let before = std::mem::take(&mut vars.warnings);
     for name in collations {
         vars.collation(&name)?;
-    }
-    if comments {
-        vars.note(1235, "COMMENT of a table, a column or a key is not kept".into());
     }
     match tree {
         Tree::Query(tree) => {

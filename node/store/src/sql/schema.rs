@@ -7,7 +7,7 @@ use super::show::{key_mark, keys};
 use super::vars::Vars;
 use super::written::type_of;
 use crate::foreign;
-use crate::request::{ColumnHead, ColumnType, ForeignKey};
+use crate::request::{Check, ColumnHead, ColumnType, ForeignKey};
 use crate::table::TableInfo;
 use crate::value::Value;
 use std::sync::Arc;
@@ -36,9 +36,8 @@ pub struct Made {
 fn made(names: &[&str], rows: Vec<Vec<Value>>) -> Made {
     let head = |name: &&str| ColumnHead {
         name: name.trim_start_matches('#').to_owned(),
-        table: String::new(),
         kind: if name.starts_with('#') { INT } else { TEXT },
-        members: None,
+        ..ColumnHead::default()
     };
     Made { heads: names.iter().map(head).collect(), rows }
 }
@@ -89,7 +88,7 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                     Value::Null,
                     text("utf8mb4_bin"),
                     text(""),
-                    text(""),
+                    text(&*info.def.comment),
                 ]
             };
             let names = [
@@ -192,6 +191,10 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                     let (name, kind) = (text(&*key.name), text("FOREIGN KEY"));
                     rows.push(vec![text("def"), home(), name, home(), text(info.name()), kind]);
                 }
+                for check in &info.def.checks {
+                    let (name, kind) = (text(&*check.name), text("CHECK"));
+                    rows.push(vec![text("def"), home(), name, home(), text(info.name()), kind]);
+                }
             }
             let names = [
                 "CONSTRAINT_CATALOG",
@@ -202,6 +205,23 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                 "CONSTRAINT_TYPE",
             ];
             made(&names, rows)
+        }
+        "CHECK_CONSTRAINTS" => {
+            let names = [
+                "CONSTRAINT_CATALOG",
+                "CONSTRAINT_SCHEMA",
+                "TABLE_NAME",
+                "CONSTRAINT_NAME",
+                "LEVEL",
+                "CHECK_CLAUSE",
+            ];
+            let row = |info: &Arc<TableInfo>, check: &Check| {
+                let level = if check.column.is_some() { "Column" } else { "Table" };
+                let (name, condition) = (text(&*check.name), text(&*check.condition));
+                vec![text("def"), home(), text(info.name()), name, text(level), condition]
+            };
+            let rows = all().flat_map(|info| info.def.checks.iter().map(move |check| row(info, check)));
+            made(&names, rows.collect())
         }
         "KEY_COLUMN_USAGE" => {
             let mut rows = Vec::new();
@@ -319,7 +339,15 @@ fn column(info: &TableInfo, at: usize, vars: &Vars) -> Vec<Value> {
             (Value::Null, Value::Int(digits.into()), Value::Int(scale.into()))
         }
         ColumnType::Int { bits } | ColumnType::UInt { bits } => {
-            let digits = if bits > 32 { 19 } else { 10 };
+            let digits = match (bits, column.kind) {
+                (8, _) => 3,
+                (16, _) => 5,
+                (24, ColumnType::Int { .. }) => 7,
+                (24, _) => 8,
+                (32, _) => 10,
+                (_, ColumnType::Int { .. }) => 19,
+                _ => 20,
+            };
             (Value::Null, Value::Int(digits), Value::Int(0))
         }
         _ => (Value::Null, Value::Null, Value::Null),
@@ -346,7 +374,7 @@ fn column(info: &TableInfo, at: usize, vars: &Vars) -> Vec<Value> {
         text(key_mark(&info.def, at)),
         text(extra),
         text("select,insert,update,references"),
-        text(""),
+        text(&*column.comment),
         text(""),
     ]
 }

@@ -71,8 +71,7 @@ pub struct Answer {
 impl Answer {
     pub fn new(names: &[&str]) -> Answer {
         let kind = ColumnType::Text { chars_max: 1024 };
-        let head =
-            |name: &&str| ColumnHead { name: (*name).to_owned(), table: String::new(), kind, members: None };
+        let head = |name: &&str| ColumnHead { name: (*name).to_owned(), kind, ..ColumnHead::default() };
         Answer { heads: names.iter().map(head).collect(), rows: Vec::new() }
     }
 
@@ -273,7 +272,7 @@ impl Show {
                         text("utf8mb4_bin"),
                         None,
                         text(""),
-                        text(""),
+                        text(&*info.def.comment),
                     ]);
                 }
                 Ok(answer)
@@ -311,6 +310,8 @@ impl Show {
                 ];
                 let mut answer = Answer::new(&names).ints(&[1, 3, 6, 7]);
                 for (name, unique, parts) in keys(&info.def) {
+                    let index = info.def.indexes.iter().find(|index| index.name == name);
+                    let comment = index.map_or("", |index| &index.comment);
                     for (at, part) in parts.iter().enumerate() {
                         let column = &info.def.columns[part.column];
                         answer.push([
@@ -326,7 +327,7 @@ impl Show {
                             text(if column.nullable { "YES" } else { "" }),
                             text("BTREE"),
                             text(""),
-                            text(""),
+                            text(comment),
                         ]);
                     }
                 }
@@ -387,8 +388,8 @@ fn columns(def: &TableDef, full: bool) -> Answer {
                 text(key),
                 default,
                 text(extra),
-                text("select,insert,update"),
-                text(""),
+                text("select,insert,update,references"),
+                text(&*column.comment),
             ]);
         } else {
             answer.push([text(&*column.name), text(kind), text(null), text(key), default, text(extra)]);

@@ -141,7 +141,7 @@ impl Node {
         }
         if let Some(error) = error {
             let (code, state) = error.code();
-            let _ = writeln!(out, "error {code} ({state}): {error}");
+            let _ = writeln!(out, "error {code} ({state}): {}", error.mysql_text("shop"));
         }
         out
     }
@@ -221,7 +221,10 @@ macro_rules! scripts {
 
 scripts!(
     aggregates,
+    blanks,
+    checks,
     clients,
+    comments,
     conversions,
     deletes,
     definitions,

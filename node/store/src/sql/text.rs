@@ -5,7 +5,7 @@
 //! is the parser's own bound; what it builds in a loop, a chain of operators, is counted here before it is built.
 
 use crate::error::Error;
-use sqlparser::ast::Statement as Ast;
+use sqlparser::ast::{Expr, Statement as Ast};
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -55,6 +55,22 @@ pub fn pieces(sql: &str, ansi_quotes: bool) -> Result<Vec<Piece>, Error> {
     }
     pieces.retain(|piece| !piece.tokens.is_empty());
     Ok(pieces)
+}
+
+/// The tree of a condition by itself.
+pub fn condition(sql: &str) -> Result<Expr, Error> {
+    let mut pieces = pieces(sql, false)?;
+    let (Some(piece), true) = (pieces.pop(), pieces.is_empty()) else {
+        return Err(Error::Syntax { why: "a condition is one expression".into() });
+    };
+    piece.check_depth()?;
+    let parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX);
+    let mut parser = parser.with_tokens_with_locations(piece.tokens);
+    let tree = parser.parse_expr().map_err(refused)?;
+    match parser.next_token().token {
+        Token::EOF => Ok(tree),
+        other => Err(Error::Syntax { why: format!("unexpected '{other}' in a condition") }),
+    }
 }
 
 /// A token's word in upper case, if it is an unquoted word.
@@ -151,14 +167,6 @@ impl Piece {
     /// Whether these words follow each other in it.
     pub fn has(&self, words: &[&str]) -> bool {
         (0..self.tokens.len()).any(|from| words.iter().enumerate().all(|(at, text)| self.is(from + at, text)))
-    }
-
-    /// Whether a comment is given to a table, a column or a key.
-    pub fn comments(&self) -> bool {
-        (0..self.tokens.len()).filter(|at| self.is(*at, "COMMENT")).any(|at| {
-            let equals = self.tokens.get(at + 1).is_some_and(|token| token.token == Token::Eq);
-            self.literal(at + 1 + usize::from(equals)).is_some()
-        })
     }
 
     /// Takes the options of a table out of an ALTER TABLE, in which the parser knows few of them, and gives them as

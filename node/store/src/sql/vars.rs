@@ -266,7 +266,8 @@ impl Vars {
 
     /// Keeps what the statement failed with, for `SHOW WARNINGS`.
     pub fn failed(&mut self, error: &Error) {
-        self.warnings = vec![Warning { level: "Error", code: error.code().0, message: error.mysql_text() }];
+        self.warnings =
+            vec![Warning { level: "Error", code: error.code().0, message: error.mysql_text(&self.home) }];
         self.row_count = -1;
     }
 

@@ -423,8 +423,7 @@ fn bad_steps_are_refused_with_what_is_wrong() {
             name: "k".into(),
             kind: ColumnType::Text { chars_max: 10_000 },
             nullable: false,
-            default: None,
-            members: None,
+            ..Column::default()
         }],
         ..pairs("long")
     };
