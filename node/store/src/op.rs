@@ -46,6 +46,8 @@ pub struct Drop {
     pub along: Vec<String>,
     /// Nobody's references are.
     pub unchecked: bool,
+    /// A view is to be dropped, and no table; else a table, and no view.
+    pub view: bool,
 }
 
 /// Another definition for a table, made from the one of `schema_version`.
@@ -139,12 +141,12 @@ impl Op {
         match self {
             Op::WriteSet(set) => set.encode(w.u8(1)),
             Op::Create(def) => table_def(w.u8(2), def),
-            Op::Drop(Drop { name, if_exists, along, unchecked }) => {
+            Op::Drop(Drop { name, if_exists, along, unchecked, view }) => {
                 w.u8(3).str(name).bool(*if_exists).varint(along.len() as u64);
                 for name in along {
                     w.str(name);
                 }
-                w.bool(*unchecked);
+                w.bool(*unchecked).bool(*view);
             }
             Op::Alter(alter) => {
                 w.u8(5).varint(alter.table.0.into()).varint(alter.schema_version.into());
@@ -190,7 +192,7 @@ impl Op {
                 for _ in 0..r.count("the tables of a statement")? {
                     along.push(r.str("a table's name")?.to_owned());
                 }
-                Op::Drop(Drop { name, if_exists, along, unchecked: r.bool()? })
+                Op::Drop(Drop { name, if_exists, along, unchecked: r.bool()?, view: r.bool()? })
             }
             4 => Op::Reserve {
                 table: table_id(&mut r)?,
@@ -386,6 +388,10 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
     for check in &def.checks {
         w.str(&check.name).varint(check.column.map_or(0, |at| at as u64 + 1)).str(&check.condition);
     }
+    w.bool(def.query.is_some());
+    if let Some(query) = &def.query {
+        w.str(query);
+    }
     w.str(&def.comment).bool(def.if_not_exists).bool(def.unchecked).i64(def.ids_from);
 }
 
@@ -477,6 +483,7 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         let (name, column) = (r.str("a condition's name")?.to_owned(), (r.varint()? as usize).checked_sub(1));
         checks.push(Check { name, column, condition: r.str("a condition")?.to_owned() });
     }
+    let query = if r.bool()? { Some(r.str("a view's query")?.to_owned()) } else { None };
     let comment = r.str("a table's comment")?.to_owned();
     let (if_not_exists, unchecked, ids_from) = (r.bool()?, r.bool()?, r.i64()?);
     Ok(TableDef {
@@ -488,6 +495,7 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         stamps,
         foreign,
         checks,
+        query,
         comment,
         if_not_exists,
         unchecked,

@@ -259,6 +259,8 @@ pub struct TableDef {
     pub stamps: Vec<Stamp>,
     pub foreign: Vec<ForeignKey>,
     pub checks: Vec<Check>,
+    /// Of a view, which has no rows: what is put in its place, as SQL.
+    pub query: Option<String>,
     pub comment: String,
     pub if_not_exists: bool,
     /// The least id that is handed out; 0: the first that there is. Said once, and not kept.

@@ -50,12 +50,20 @@ impl TableInfo {
 
     /// Whether a row may stand in this table by itself, whatever other rows there are.
     pub(crate) fn admits(&self, row: &[Value]) -> Result<(), Error> {
+        if self.is_view() {
+            return Err(Error::Misuse { why: format!("{} is a view", self.name()) });
+        }
         row::check(&self.def, row)?;
         self.conditions.hold(&self.def, row)
     }
 
     pub fn name(&self) -> &str {
         &self.def.name
+    }
+
+    /// Whether it is a query under a name, and has no rows.
+    pub fn is_view(&self) -> bool {
+        self.def.query.is_some()
     }
 
     /// Whether the key is a row id that no column shows.

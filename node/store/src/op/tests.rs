@@ -115,6 +115,7 @@ fn the_others_come_back() {
             Check { name: "b".into(), column: Some(2), condition: "`b` <> ''".into() },
             Check { name: "c".into(), column: None, condition: "`id` > 0".into() },
         ],
+        query: Some("SELECT 1".into()),
         comment: "of a table".into(),
         if_not_exists: true,
         unchecked: true,
@@ -138,6 +139,7 @@ fn the_others_come_back() {
             if_exists: true,
             along: vec!["t".into(), "u".into()],
             unchecked: true,
+            view: true,
         }),
         Op::Reserve { table: TableId(4), slot: Slot::ALL[1], above: -5, count: 1000 },
     ] {

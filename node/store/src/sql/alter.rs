@@ -7,18 +7,24 @@
 use super::compile::{names, unsupported};
 use super::convert::now;
 use super::ddl::{self, ColumnSpec, Draft, Options, column, comment_of, default, refuse};
+use super::select::Place;
+use super::statement::listed;
 use super::tree::{TableRef, table_name};
 use super::vars::Vars;
+use super::view::{self, View};
 use crate::error::Error;
 use crate::foreign;
 use crate::op::{self, Op, Source};
 use crate::request::{Check, Column, ColumnType, Form, TableDef};
 use crate::session::Context;
+use crate::store::Store;
 use crate::table::TableInfo;
+use crate::txn::Txn;
 use crate::value::{Decimal, Real, Value};
 use sqlparser::ast::{
     self, AlterColumnOperation, AlterTableOperation as Change, MySQLColumnPosition as Position,
 };
+use std::cell::RefCell;
 
 /// A statement that changes the definition of one table.
 #[derive(Debug)]
@@ -35,6 +41,7 @@ enum What {
     DropIndex(String),
     Truncate,
     Rename(TableRef),
+    View(Box<View>),
     /// A new, empty table with this one's definition.
     Like {
         name: TableRef,
@@ -92,8 +99,35 @@ impl Alter {
         Ok(Alter { table: table_name(old)?, what: What::Like { name, if_not_exists } })
     }
 
+    pub fn view(view: View) -> Alter {
+        Alter { table: view.name.clone(), what: What::View(Box::new(view)) }
+    }
+
     /// The operation to be ordered; `None`: there is nothing to do.
-    pub fn op(&self, info: &TableInfo, vars: &Vars, ctx: &Context<'_>) -> Result<Option<Op>, Error> {
+    pub fn planned(
+        &self,
+        txn: &mut Txn,
+        store: &Store,
+        vars: &Vars,
+        ctx: &Context<'_>,
+    ) -> Result<Option<Op>, Error> {
+        let What::View(view) = &self.what else {
+            let info = txn.table(store, vars.table(&self.table)?)?;
+            if info.is_view() && !matches!(self.what, What::Rename(_)) {
+                return Err(view::not_of_type(vars, info.name(), "BASE TABLE"));
+            }
+            return self.op(&info, vars, ctx);
+        };
+        let shared = RefCell::new(txn);
+        let find = |table: &TableRef| shared.borrow_mut().table(store, vars.table(table)?);
+        let list = || listed(&mut shared.borrow_mut(), store);
+        let place = Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None };
+        let def = view.def(place)?;
+        let there = shared.borrow_mut().table(store, &def.name);
+        view.op(def, there, vars)
+    }
+
+    fn op(&self, info: &TableInfo, vars: &Vars, ctx: &Context<'_>) -> Result<Option<Op>, Error> {
         let cells = (0..info.def.columns.len()).map(Source::Column).collect();
         let mut draft = Altered { draft: Draft::of(info.def.clone()), cells };
         let mut ids_from = 0;
@@ -119,6 +153,7 @@ impl Alter {
                 draft.draft.index(name.as_deref(), parts, tree.unique, comment_of(&tree.index_options))?;
             }
             What::DropIndex(name) => draft.drop_index(name)?,
+            What::View(_) => unreachable!("a view is planned by its query"),
             What::Truncate => {
                 let def = TableDef { unchecked: !vars.foreign_checks(), ..info.def.clone() };
                 let (table, schema_version) = (info.id, info.schema_version);

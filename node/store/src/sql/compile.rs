@@ -8,6 +8,7 @@ use super::check;
 use super::compound::{self, Scope};
 use super::datum::Datum;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
+use super::function::UNSIGNED;
 use super::group::Aggregate;
 use super::kind::Kinds;
 use super::literal::{literal, target};
@@ -16,13 +17,14 @@ use super::schema::Listed;
 use super::select::{Place, Select};
 use super::sub::{Kind, Sub};
 use super::text::EXPR_DEPTH_MAX;
-use super::tree::TableRef;
+use super::tree::{Item, TableRef};
 use super::vars::Vars;
 use crate::error::Error;
 use crate::request::{ColumnHead, ColumnType};
 use crate::session::Context;
 use crate::table::TableInfo;
 use sqlparser::ast::{self, BinaryOperator, Expr as Ast, UnaryOperator};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -198,7 +200,10 @@ impl<'a> Compiler<'a> {
                 let (at, _) = self.sub(query, Kind::List)?;
                 Ok(negated(*not, Expr::InSub(sought, at)))
             }
-            Ast::Subquery(query) => self.sub(query, Kind::Scalar).map(|(at, kind)| Expr::Sub(at, kind)),
+            Ast::Subquery(query) => match self.bare(query, deeper)? {
+                Some(item) => Ok(item),
+                None => self.sub(query, Kind::Scalar).map(|(at, kind)| Expr::Sub(at, kind)),
+            },
             Ast::Exists { subquery, negated: not } => {
                 let (at, kind) = self.sub(subquery, Kind::Exists)?;
                 Ok(negated(*not, Expr::Sub(at, kind)))
@@ -378,6 +383,26 @@ impl<'a> Compiler<'a> {
         tree.map(|tree| self.part(tree, depth).map(Box::new)).transpose()
     }
 
+    /// A subquery that is an expression in parentheses and `SELECT`: as MariaDB, it stands for the expression itself,
+    /// with the digits that it hides.
+    fn bare(&mut self, query: &ast::Query, depth: usize) -> Result<Option<Expr>, Error> {
+        if self.clause == check::CLAUSE {
+            return Ok(None);
+        }
+        let tree = compound::query(query.clone(), &[], self.scope.unwrap_or(&None))?;
+        let [Item::One { tree: item, .. }] = &tree.items[..] else { return Ok(None) };
+        let plain = tree.from.is_empty() && tree.filter.is_none() && tree.having.is_none();
+        let item = Arc::clone(item);
+        if !plain || !tree.group.is_empty() || tree.limit.is_some() || tree.offset.is_some() || asks(&item) {
+            return Ok(None);
+        }
+        let (aggregates, aliases) = (self.aggregates.take(), std::mem::take(&mut self.aliases));
+        let compiled = self.part(&item, depth);
+        (self.aggregates, self.aliases) = (aggregates, aliases);
+        // An aggregate of one row, which is a query's own business.
+        Ok(compiled.ok())
+    }
+
     /// Plans a subquery; its number, and the kind of its value.
     fn sub(&mut self, query: &ast::Query, kind: Kind) -> Result<(usize, ColumnType), Error> {
         let (Some(tables), Some(gathered)) = (self.tables, self.gathered) else {
@@ -530,7 +555,25 @@ impl<'a> Compiler<'a> {
         let mut sides = [left, right];
         self.in_one_form(&mut sides);
         let [left, right] = sides;
-        operator(left, op, right)
+        self.unsigned(operator(left, op, right)?)
+    }
+
+    /// What is calculated of an unsigned integer is one, or an error.
+    fn unsigned(&self, expr: Expr) -> Result<Expr, Error> {
+        let Expr::Arith(how, sides) = &expr else { return Ok(expr) };
+        let heads = self.columns.map_or(&[][..], |columns| columns.heads);
+        let kinds = Kinds { heads, aggregates: &[] };
+        let aggregate = |side: &Expr| {
+            let mut found = false;
+            side.visit(&mut |part| found |= matches!(part, Expr::Aggregate(_)));
+            found
+        };
+        let whole = matches!(how, Arith::Add | Arith::Sub | Arith::Mul);
+        if !whole || sides.iter().any(aggregate) || kinds.of(&expr) != (ColumnType::UInt { bits: 64 }) {
+            return Ok(expr);
+        }
+        let text = shown(&expr, heads, &self.vars.home);
+        Ok(Expr::Call(&UNSIGNED, vec![expr, Expr::text(text)]))
     }
 
     /// Constants that are compared with a moment are put into the form in which moments are kept, for moments are
@@ -565,6 +608,12 @@ impl<'a> Compiler<'a> {
             _ => unsupported(format!("the introducer {prefix}")),
         }
     }
+}
+
+/// Whether a query stands in an expression, or a call that may wait.
+fn asks(tree: &Ast) -> bool {
+    let text = tree.to_string().to_ascii_uppercase();
+    text.contains("SELECT") || text.contains("LOCK")
 }
 
 /// What this store does not evaluate, by its name.
@@ -624,6 +673,28 @@ fn operator(left: Expr, op: &BinaryOperator, right: Expr) -> Result<Expr, Error>
         Kind::Arith(how) => folded(Expr::Arith(how, pair)),
         Kind::Bits(how) => Expr::Bits(how, pair),
     })
+}
+
+/// An expression in the words of an error.
+fn shown(expr: &Expr, heads: &[ColumnHead], database: &str) -> String {
+    let shown = |part: &Expr| shown(part, heads, database);
+    match expr {
+        Expr::Column(at) => match heads.get(*at) {
+            Some(head) if head.table.is_empty() => format!("`{}`", head.name),
+            Some(head) => format!("`{database}`.`{}`.`{}`", head.table, head.name),
+            None => "?".into(),
+        },
+        Expr::Const(datum) => datum.to_text().map_or_else(|| "NULL".into(), Cow::into_owned),
+        Expr::Arith(how, sides) => format!("{} {} {}", shown(&sides[0]), how.sign(), shown(&sides[1])),
+        Expr::Call(function, args) if std::ptr::eq(*function, &raw const UNSIGNED) => shown(&args[0]),
+        Expr::Call(function, args) => {
+            let args: Vec<_> = args.iter().map(shown).collect();
+            format!("{}({})", function.name.to_lowercase(), args.join(","))
+        }
+        Expr::Cast(Target::Unsigned, inner) => format!("cast({} as unsigned)", shown(inner)),
+        Expr::Cast(Target::Signed, inner) => format!("cast({} as signed)", shown(inner)),
+        _ => "…".into(),
+    }
 }
 
 fn negated(not: bool, inner: Expr) -> Expr {

@@ -415,6 +415,9 @@ fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, 
 
 /// `CURRENT_TIMESTAMP` in one of its spellings.
 fn is_now(tree: &ast::Expr) -> bool {
+    if let ast::Expr::Nested(inner) = tree {
+        return is_now(inner);
+    }
     let text = tree.to_string().to_ascii_uppercase();
     let name = text.split('(').next().unwrap_or_default();
     matches!(name, "CURRENT_TIMESTAMP" | "NOW" | "LOCALTIME" | "LOCALTIMESTAMP")

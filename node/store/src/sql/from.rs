@@ -10,6 +10,7 @@ use super::out::Direction;
 use super::schema;
 use super::select::Place;
 use super::tree::{Factor, SelectTree};
+use super::view;
 use crate::error::Error;
 use crate::request::ColumnHead;
 use crate::table::TableInfo;
@@ -173,11 +174,16 @@ pub(super) fn tables(
             Factor::Table(table) => {
                 let find = place.tables.expect("a query with tables is planned where there are some");
                 let info = find(table)?;
-                if tree.from.len() == 1 && table.alias == info.name() {
+                if info.is_view() {
+                    let union = view::expanded(&info, place)?;
+                    let heads = union.heads().to_vec();
+                    (From::Derived(Box::new(union), None), heads, &table.alias)
+                } else if tree.from.len() == 1 && table.alias == info.name() {
                     let level = Level::new(From::Table(Arc::clone(&info)), 0, info.heads.len(), false, None);
                     return Ok((vec![level], Some(info), Vec::new()));
+                } else {
+                    (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
                 }
-                (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
             }
             Factor::Derived { parts, alias, columns, lateral } => {
                 let outer = place.outer.filter(|_| *lateral);

@@ -48,6 +48,7 @@ mod text;
 mod time;
 mod tree;
 mod vars;
+mod view;
 mod written;
 
 #[cfg(test)]
@@ -80,6 +81,7 @@ use statement::Query;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use text::Piece;
+use view::View;
 
 /// The statements of one request.
 pub(crate) struct Script {
@@ -215,12 +217,10 @@ const NOT_DONE: &[&[&str]] = &[
     &["CREATE", "SEQUENCE"],
     &["CREATE", "TRIGGER"],
     &["CREATE", "USER"],
-    &["CREATE", "VIEW"],
     &["DROP", "DATABASE"],
     &["DROP", "SCHEMA"],
     &["DROP", "SEQUENCE"],
     &["DROP", "USER"],
-    &["DROP", "VIEW"],
     &["FLUSH"],
     &["GRANT"],
     &["HANDLER"],
@@ -300,6 +300,7 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     if defines && piece.has(&["SYSTEM", "VERSIONING"]) {
         return unsupported("SYSTEM VERSIONING");
     }
+    let behind_as = if piece.begins(&["CREATE"]) { piece.behind_as() } else { None };
     let options = piece.cut_options().map(|mut piece| piece.parse()).transpose()?;
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
@@ -391,6 +392,17 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
                 list.push(vars.table(&tree::table_name(name)?)?.to_owned());
             }
             Ok(vec![Action::Drop(Drops::new(list, if_exists, !vars.foreign_checks()))])
+        }
+        Tree::CreateView(tree) => {
+            let view = View::new(tree, behind_as.unwrap_or_default())?;
+            Ok(vec![Action::Alter(Box::new(Alter::view(view)))])
+        }
+        Tree::Drop { object_type: ast::ObjectType::View, if_exists, names, temporary: false, .. } => {
+            let mut list = Vec::new();
+            for name in &names {
+                list.push(vars.table(&tree::table_name(name)?)?.to_owned());
+            }
+            Ok(vec![Action::Drop(Drops { view: true, ..Drops::new(list, if_exists, false) })])
         }
         Tree::Use(tree) => {
             let name = match &tree {
@@ -508,8 +520,11 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
             };
             about(About::Columns { table: tree::table_name(&table)?, full }, wanted)
         }
-        Tree::ShowCreate { obj_type: ast::ShowCreateObject::Table, obj_name } => {
-            about(About::Create(tree::table_name(&obj_name)?), Wanted::All)
+        Tree::ShowCreate { obj_type, obj_name }
+            if matches!(obj_type, ast::ShowCreateObject::Table | ast::ShowCreateObject::View) =>
+        {
+            let view = obj_type == ast::ShowCreateObject::View;
+            about(About::Create { table: tree::table_name(&obj_name)?, view }, Wanted::All)
         }
         other => {
             let words: Vec<_> = other.to_string().split_whitespace().take(3).map(str::to_owned).collect();

@@ -5,6 +5,7 @@
 
 use super::show::{key_mark, keys};
 use super::vars::Vars;
+use super::view;
 use super::written::type_of;
 use crate::foreign;
 use crate::request::{Check, ColumnHead, ColumnType, ForeignKey};
@@ -71,6 +72,12 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
         }
         "TABLES" => {
             let row = |Listed { info, rows, next_id }: &Listed| {
+                if info.is_view() {
+                    let mut row = vec![text("def"), home(), text(info.name()), text("VIEW")];
+                    row.resize(14, Value::Null);
+                    row.push(text("VIEW"));
+                    return row;
+                }
                 let count = Value::Int(*rows as i64);
                 let auto = next_id.map_or(Value::Null, Value::Int);
                 vec![
@@ -306,7 +313,7 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
         "PARTITIONS" => {
             made(&["TABLE_SCHEMA", "TABLE_NAME", "PARTITION_NAME", "TABLESPACE_NAME"], Vec::new())
         }
-        "VIEWS" => made(&["TABLE_SCHEMA", "TABLE_NAME", "VIEW_DEFINITION"], Vec::new()),
+        "VIEWS" => made(view::COLUMNS, all().filter_map(|info| view::row(info, vars)).collect()),
         "TRIGGERS" => {
             made(&["TRIGGER_SCHEMA", "TRIGGER_NAME", "EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE"], Vec::new())
         }

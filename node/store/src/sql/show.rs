@@ -7,6 +7,7 @@ use super::eval::like;
 use super::expr::{Checks, Row};
 use super::tree::TableRef;
 use super::vars::Vars;
+use super::view;
 use super::written::{literal, show_create, type_of};
 use crate::apply::PRIMARY;
 use crate::error::Error;
@@ -28,10 +29,19 @@ pub enum Wanted {
 /// A question about tables, which needs a snapshot.
 #[derive(Debug)]
 pub enum About {
-    Tables { full: bool },
+    Tables {
+        full: bool,
+    },
     TableStatus,
-    Columns { table: TableRef, full: bool },
-    Create(TableRef),
+    Columns {
+        table: TableRef,
+        full: bool,
+    },
+    /// `view`: a table is none.
+    Create {
+        table: TableRef,
+        view: bool,
+    },
     Index(TableRef),
 }
 
@@ -225,7 +235,10 @@ impl Show {
                     if *full { Answer::new(&[&name, "Table_type"]) } else { Answer::new(&[&name]) };
                 for info in env.txn.tables(env.store) {
                     match *full {
-                        true => answer.push([text(info.name()), text("BASE TABLE")]),
+                        true => {
+                            let kind = if info.is_view() { "VIEW" } else { "BASE TABLE" };
+                            answer.push([text(info.name()), text(kind)]);
+                        }
                         false => answer.push([text(info.name())]),
                     }
                 }
@@ -254,6 +267,12 @@ impl Show {
                 ];
                 let mut answer = Answer::new(&names).ints(&[2, 4, 5, 6, 7, 8, 9, 10, 15]);
                 for info in env.txn.tables(env.store) {
+                    if info.is_view() {
+                        let mut cells = [const { None }; 18];
+                        (cells[0], cells[17]) = (text(info.name()), text("VIEW"));
+                        answer.push(cells);
+                        continue;
+                    }
                     answer.push([
                         text(info.name()),
                         text("InnoDB"),
@@ -281,8 +300,18 @@ impl Show {
                 let info = env.txn.table(env.store, env.vars.table(table)?)?;
                 Ok(columns(&info.def, *full))
             }
-            About::Create(table) => {
+            About::Create { table, view } => {
                 let info = env.txn.table(env.store, env.vars.table(table)?)?;
+                if info.is_view() {
+                    let names = ["View", "Create View", "character_set_client", "collation_connection"];
+                    let mut answer = Answer::new(&names);
+                    let made = view::show_create(&info.def, &env.vars.client.user);
+                    answer.push([text(info.name()), text(made), text("utf8mb4"), text("utf8mb4_bin")]);
+                    return Ok(answer);
+                }
+                if *view {
+                    return Err(view::not_of_type(env.vars, info.name(), "VIEW"));
+                }
                 let mut answer = Answer::new(&["Table", "Create Table"]);
                 answer.push([
                     text(info.name()),

@@ -246,8 +246,10 @@ scripts!(
     transactions,
     types,
     unions,
+    unsigned,
     updates,
     variables,
+    views,
 );
 
 /// Conditions over the columns of `two_keys()`'s table.

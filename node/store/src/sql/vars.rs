@@ -14,6 +14,7 @@ use crate::request::{Client, Isolation, Prepared};
 use crate::session::Context;
 use crate::value::Value;
 use plait_base::{Seqno, Slot};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -77,6 +78,10 @@ pub struct Vars {
     pub asks: Asks,
     /// The position of the last commit.
     pub last_written: Option<Seqno>,
+    /// How deep the query that is planned stands in views.
+    pub views: Cell<u32>,
+    /// READ UNCOMMITTED was asked for, which is served as READ COMMITTED.
+    pub uncommitted: bool,
 }
 
 impl Vars {
@@ -101,6 +106,8 @@ impl Vars {
             locks: named::Held::default(),
             asks: Asks::Refused,
             last_written: None,
+            views: Cell::new(0),
+            uncommitted: false,
         }
     }
 }
@@ -387,6 +394,11 @@ impl Vars {
             "auto_increment_offset" => self.slot.get().to_string(),
             "galera_compat" => i64::from(ctx.galera).to_string(),
             "autocommit" => i64::from(self.autocommit).to_string(),
+            "transaction_isolation" | "tx_isolation"
+                if self.uncommitted && self.isolation == Isolation::ReadCommitted =>
+            {
+                "READ-UNCOMMITTED".into()
+            }
             "transaction_isolation" | "tx_isolation" => isolation_name(self.isolation).into(),
             name => match self.set.get(name) {
                 Some(value) => value.to_string(),
@@ -436,6 +448,7 @@ impl Vars {
             "autocommit" => self.autocommit = text == "1",
             "transaction_isolation" | "tx_isolation" => {
                 self.isolation = isolation_named(&text).ok_or_else(|| wrong(name, &text))?;
+                self.uncommitted = text.eq_ignore_ascii_case("READ-UNCOMMITTED");
                 self.next_isolation = None;
             }
             name if name.starts_with("character_set") && !charset(&text) => {
