@@ -35,16 +35,20 @@ pub(super) fn picked(items: &[Expr], place: &str, clause: &str) -> Result<Expr, 
         .ok_or_else(|| Error::NoColumn { column: place.into(), place: clause.into() })
 }
 
-/// A LIMIT or OFFSET: a number that is not negative.
+/// A LIMIT or OFFSET: a number that is not negative, and as in MySQL no expression.
 pub fn bound(tree: &Option<Ast>, otherwise: u64, compiler: &mut Compiler<'_>) -> Result<u64, Error> {
     let Some(tree) = tree else { return Ok(otherwise) };
+    let wrong = || Error::Syntax { why: format!("LIMIT is a number that is not negative, not {tree}") };
+    if !matches!(tree, Ast::Value(_)) {
+        return Err(wrong());
+    }
     let datum = compiler.value(tree)?;
     let n = match datum {
         Datum::Int(n) => u64::try_from(n).ok(),
         Datum::Dec(n) => n.as_whole().and_then(|n| u64::try_from(n).ok()),
         _ => None,
     };
-    n.ok_or_else(|| Error::Syntax { why: format!("LIMIT is a number that is not negative, not {tree}") })
+    n.ok_or_else(wrong)
 }
 
 /// The conditions that must all be true.

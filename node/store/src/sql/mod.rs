@@ -156,6 +156,11 @@ impl Script {
             Some(pieces) => pieces,
             None => {
                 let cut = text::pieces(&self.sql, vars.ansi_quotes())?;
+                if cut.is_empty() && self.sql.trim_start().starts_with("/*M!") {
+                    // For a MariaDB alone, and none of its texts asks for more than another setting.
+                    self.pieces = Some(VecDeque::new());
+                    return Ok(Some(vec![done()]));
+                }
                 if cut.is_empty() {
                     return Err(Error::Sql { code: 1065, state: "42000", message: "Query was empty".into() });
                 }
@@ -465,8 +470,13 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
             };
             return Ok(vec![query(Query::Show(Show { about: About::Index(table), wanted: Wanted::All }))]);
         }
-        ["TRIGGERS" | "EVENTS", ..] | ["FUNCTION" | "PROCEDURE", "STATUS", ..] => {
-            return shown(Answer::new(&["Name"]), &Wanted::All, vars, ctx);
+        ["TRIGGERS", ..] => return shown(Answer::new(show::TRIGGERS), &Wanted::All, vars, ctx),
+        ["EVENTS", ..] => return shown(Answer::new(show::EVENTS), &Wanted::All, vars, ctx),
+        ["FUNCTION" | "PROCEDURE" | "PACKAGE", "STATUS", ..] | ["PACKAGE", "BODY", "STATUS", ..] => {
+            return shown(Answer::new(show::ROUTINES), &Wanted::All, vars, ctx);
+        }
+        ["SLAVE" | "REPLICA", "STATUS", ..] | ["ALL", "SLAVES", "STATUS", ..] => {
+            return shown(Answer::new(show::REPLICAS), &Wanted::All, vars, ctx);
         }
         ["PROCESSLIST"] | ["FULL", "PROCESSLIST"] => {
             return shown(show::processes(vars, ctx), &Wanted::All, vars, ctx);

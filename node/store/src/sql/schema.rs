@@ -319,6 +319,28 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
         }
         "ROUTINES" => made(&["ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE"], Vec::new()),
         "EVENTS" => made(&["EVENT_SCHEMA", "EVENT_NAME"], Vec::new()),
+        "INNODB_CMP" => made(
+            &[
+                "#page_size",
+                "#compress_ops",
+                "#compress_ops_ok",
+                "#compress_time",
+                "#uncompress_ops",
+                "#uncompress_time",
+            ],
+            Vec::new(),
+        ),
+        "INNODB_CMPMEM" => made(
+            &[
+                "#page_size",
+                "#buffer_pool_instance",
+                "#pages_used",
+                "#pages_free",
+                "#relocation_ops",
+                "#relocation_time",
+            ],
+            Vec::new(),
+        ),
         "ENGINES" => made(
             &["ENGINE", "SUPPORT", "COMMENT"],
             vec![vec![text("InnoDB"), text("DEFAULT"), text("Rows in memory, ordered by a majority")]],

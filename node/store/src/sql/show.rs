@@ -72,6 +72,53 @@ pub fn wanted(filter: Option<ShowStatementFilter>) -> Result<Wanted, Error> {
     })
 }
 
+/// The columns of what there is none of here.
+pub const TRIGGERS: &[&str] = &[
+    "Trigger",
+    "Event",
+    "Table",
+    "Statement",
+    "Timing",
+    "Created",
+    "sql_mode",
+    "Definer",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
+];
+pub const EVENTS: &[&str] = &[
+    "Db",
+    "Name",
+    "Definer",
+    "Time zone",
+    "Type",
+    "Execute at",
+    "Interval value",
+    "Interval field",
+    "Starts",
+    "Ends",
+    "Status",
+    "Originator",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
+];
+pub const ROUTINES: &[&str] = &[
+    "Db",
+    "Name",
+    "Type",
+    "Definer",
+    "Modified",
+    "Created",
+    "Security_type",
+    "Comment",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
+];
+/// The first of those of a replica's state: no node here is one.
+pub const REPLICAS: &[&str] = &["Slave_IO_State", "Master_Host", "Master_User", "Master_Port"];
+
 /// A table of texts; `None` is NULL.
 pub struct Answer {
     pub heads: Vec<ColumnHead>,
@@ -230,7 +277,11 @@ impl Show {
     fn answer(&self, env: &mut Env<'_>) -> Result<Answer, Error> {
         match &self.about {
             About::Tables { full } => {
-                let name = format!("Tables_in_{}", env.vars.home);
+                let like = match &self.wanted {
+                    Wanted::Like(pattern) => format!(" ({pattern})"),
+                    _ => String::new(),
+                };
+                let name = format!("Tables_in_{}{like}", env.vars.home);
                 let mut answer =
                     if *full { Answer::new(&[&name, "Table_type"]) } else { Answer::new(&[&name]) };
                 for info in env.txn.tables(env.store) {

@@ -4,6 +4,8 @@
 //! back. With `PLAIT_GOLDEN=write` the scripts are written anew, and the difference is the review.
 //! Beside the scripts, a law: however small the slices are in which a statement is run, it answers the same.
 
+mod starts;
+
 use super::text::{EXPR_DEPTH_MAX, TREE_DEPTH_MAX};
 use crate::session::{Context, Progress, Session};
 use crate::{Client, Error, Local, Request, Settings, StepResult, Store, Value};

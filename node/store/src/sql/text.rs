@@ -305,8 +305,22 @@ impl Piece {
         }
     }
 
-    /// `NATIONAL CHAR`, `NCHAR`: every text here is of one set.
+    /// `NATIONAL CHAR`, `NCHAR`: every text here is of one set. `LONG` and `LONG BYTE` are `MEDIUMTEXT` and
+    /// `MEDIUMBLOB`.
     fn cut_national(&mut self) {
+        for at in (1..self.tokens.len()).rev() {
+            let name = self.tokens[at - 1].token.clone();
+            if !self.is(at, "LONG") || !matches!(name, Token::Word(_)) || self.is(at - 1, "KEY") {
+                continue;
+            }
+            let bytes = self.is(at + 1, "BYTE") || self.is(at + 1, "VARBINARY");
+            if bytes || self.is(at + 1, "VARCHAR") {
+                self.tokens.remove(at + 1);
+            }
+            let keyword = if bytes { Keyword::MEDIUMBLOB } else { Keyword::MEDIUMTEXT };
+            let value = if bytes { "MEDIUMBLOB" } else { "MEDIUMTEXT" }.to_owned();
+            self.tokens[at].token = Token::Word(Word { value, quote_style: None, keyword });
+        }
         for at in (1..self.tokens.len()).rev() {
             let text = ["CHAR", "CHARACTER", "VARCHAR", "VARCHARACTER"];
             if self.is(at - 1, "NATIONAL") && text.iter().any(|text| self.is(at, text)) {
