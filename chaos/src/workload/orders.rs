@@ -48,7 +48,7 @@ pub enum Op {
 
 fn child(name: &str, parent: &str, on_delete: Referential) -> TableDef {
     let mut table = int_table(name, &["id", "of"], 1);
-    let parts = vec![IndexPart { column: 1, prefix: 0 }];
+    let parts = vec![IndexPart { column: 1, ..IndexPart::default() }];
     table.indexes.push(IndexDef {
         name: "by_parent".to_owned(),
         parts,

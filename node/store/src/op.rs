@@ -368,7 +368,7 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
     for index in &def.indexes {
         w.str(&index.name).str(&index.comment).bool(index.unique).varint(index.parts.len() as u64);
         for part in &index.parts {
-            w.varint(part.column as u64).varint(part.prefix.into());
+            w.varint(part.column as u64).varint(part.prefix.into()).bool(part.desc);
         }
     }
     w.varint(def.stamps.len() as u64);
@@ -458,7 +458,8 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         let unique = r.bool()?;
         let mut parts = Vec::new();
         for _ in 0..r.count("the columns of a key")? {
-            parts.push(IndexPart { column: r.varint()? as usize, prefix: small(r, "a key part's length")? });
+            let (column, prefix) = (r.varint()? as usize, small(r, "a key part's length")?);
+            parts.push(IndexPart { column, prefix, desc: r.bool()? });
         }
         indexes.push(IndexDef { name, parts, unique, comment });
     }

@@ -328,12 +328,14 @@ pub struct IndexDef {
 }
 
 /// A column of a secondary key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct IndexPart {
     /// Place in the table's columns.
     pub column: usize,
     /// Only so many characters (or bytes) of a text stand in the key; 0: all of it.
     pub prefix: u32,
+    /// `DESC`, which is shown: the key is kept ascending all the same, and only that order is walked.
+    pub desc: bool,
 }
 
 /// Rows with the names of their columns.

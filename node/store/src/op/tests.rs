@@ -98,7 +98,7 @@ fn the_others_come_back() {
         auto_increment: Some(0),
         indexes: vec![IndexDef {
             name: "k".into(),
-            parts: vec![IndexPart { column: 1, prefix: 9 }, IndexPart { column: 0, prefix: 0 }],
+            parts: vec![IndexPart { column: 1, prefix: 9, desc: true }, IndexPart::default()],
             unique: true,
             comment: "of a key".into(),
         }],

@@ -89,7 +89,14 @@ pub fn admit(def: &TableDef) -> Result<(), Error> {
         if check.column.is_some_and(|at| at >= def.columns.len()) {
             return Err(Error::Misuse { why: "a condition stands with a column".into() });
         }
-        compiled(def, check)?;
+        let mut numbered = false;
+        compiled(def, check)?.visit(&mut |part| {
+            numbered |= matches!(part, Expr::Column(at) if def.auto_increment == Some(*at));
+        });
+        // A row has its id only when it is written.
+        if numbered {
+            return Err(not_here("AUTO_INCREMENT"));
+        }
     }
     Ok(())
 }

@@ -170,7 +170,7 @@ impl Draft {
             self.primary(vec![at])?;
         }
         if spec.unique {
-            self.index(None, vec![IndexPart { column: at, prefix: 0 }], true, String::new())?;
+            self.index(None, vec![IndexPart { column: at, ..IndexPart::default() }], true, String::new())?;
         }
         if spec.auto_increment && self.def.auto_increment.replace(at).is_some_and(|other| other != at) {
             return Err(one_auto_column());
@@ -229,6 +229,9 @@ impl Draft {
                 let parts = self.parts(&key.columns)?;
                 if parts.iter().any(|part| part.prefix > 0) {
                     return unsupported("a primary key of the first characters of a column");
+                }
+                if parts.iter().any(|part| part.desc) {
+                    return unsupported("DESC in a primary key");
                 }
                 self.primary(parts.iter().map(|part| part.column).collect())
             }
@@ -311,7 +314,10 @@ impl Draft {
             }
             let columns = self.def.foreign[at].columns.clone();
             if foreign::path(&self.def, &columns).is_none() {
-                let parts = columns.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+                let parts = columns
+                    .iter()
+                    .map(|column| IndexPart { column: *column, ..IndexPart::default() })
+                    .collect();
                 self.index(index.as_deref(), parts, false, String::new())?;
             }
         }
@@ -391,9 +397,7 @@ fn one_auto_column() -> Error {
 
 fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, Error> {
     let by = &column.column;
-    if by.options.sort == Some(ast::OrderBySort::Desc) {
-        return unsupported("DESC in a key");
-    }
+    let desc = by.options.sort == Some(ast::OrderBySort::Desc);
     let (name, prefix) = match &by.expr {
         ast::Expr::Identifier(ident) => (&ident.value, 0),
         // `name(10)`: the parser takes it for a call.
@@ -410,7 +414,7 @@ fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, 
     let at = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let at =
         at.ok_or_else(|| refuse(1072, "42000", format!("Key column '{name}' doesn't exist in table")))?;
-    Ok(IndexPart { column: at, prefix })
+    Ok(IndexPart { column: at, prefix, desc })
 }
 
 /// `CURRENT_TIMESTAMP` in one of its spellings.

@@ -161,7 +161,7 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                             text(name),
                             Value::Int(at as i64 + 1),
                             text(&*column.name),
-                            text("A"),
+                            text(if part.desc { "D" } else { "A" }),
                             Value::Int(*count as i64),
                             prefix,
                             text(if column.nullable { "YES" } else { "" }),

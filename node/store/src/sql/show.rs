@@ -400,7 +400,7 @@ impl Show {
                             text(name),
                             text((at + 1).to_string()),
                             text(&*column.name),
-                            text("A"),
+                            text(if part.desc { "D" } else { "A" }),
                             text(&*rows),
                             (part.prefix > 0).then(|| part.prefix.to_string()),
                             None,
@@ -434,7 +434,8 @@ pub fn key_mark(def: &TableDef, at: usize) -> &'static str {
 pub fn keys(def: &TableDef) -> Vec<(&str, bool, Vec<IndexPart>)> {
     let mut keys = Vec::new();
     if !def.primary.is_empty() {
-        let parts = def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+        let parts =
+            def.primary.iter().map(|column| IndexPart { column: *column, ..IndexPart::default() }).collect();
         keys.push((PRIMARY, true, parts));
     }
     keys.extend(def.indexes.iter().map(|index| (index.name.as_str(), index.unique, index.parts.clone())));

@@ -139,7 +139,8 @@ pub fn show_create(def: &TableDef, next_id: Option<i64>) -> String {
     for index in &def.indexes {
         let part = |part: &IndexPart| {
             let name = quoted(&def.columns[part.column].name);
-            if part.prefix == 0 { name } else { format!("{name}({})", part.prefix) }
+            let name = if part.prefix == 0 { name } else { format!("{name}({})", part.prefix) };
+            if part.desc { name + " DESC" } else { name }
         };
         let parts: Vec<_> = index.parts.iter().map(part).collect();
         let unique = if index.unique { "UNIQUE " } else { "" };
