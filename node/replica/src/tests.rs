@@ -242,7 +242,7 @@ impl Table {
             auto_increment: Some(0),
             ..TableDef::default()
         };
-        self.ask(2, 1, plait_store::Request::CreateTable(def)).expect("the table is new");
+        self.ask(2, 1, plait_store::Request::CreateTable(def.into())).expect("the table is new");
     }
 
     fn read(&mut self, node: u8, id: i64) -> Option<i64> {

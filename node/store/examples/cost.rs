@@ -71,7 +71,7 @@ fn main() {
             }
         }
     };
-    ask(Request::CreateTable(table));
+    ask(Request::CreateTable(table.into()));
     let pad = "x".repeat(100);
     for from in (0..ROWS).step_by(1000) {
         let row = |id: i64| vec![id.into(), id.into(), pad.as_str().into()];

@@ -31,7 +31,7 @@ pub enum Request {
         isolation: Isolation,
         steps: Vec<Step>,
     },
-    CreateTable(TableDef),
+    CreateTable(Box<TableDef>),
     DropTable {
         name: String,
         if_exists: bool,

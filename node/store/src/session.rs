@@ -153,7 +153,7 @@ impl Session {
             Request::Commit => Action::Commit,
             Request::Rollback => Action::Rollback,
             Request::Script { isolation, steps } => Action::Whole(isolation, Work::Steps(Steps::new(steps))),
-            Request::CreateTable(def) => Action::Create(def),
+            Request::CreateTable(def) => Action::Create(*def),
             Request::DropTable { name, if_exists } => Action::Drop(Drops::new([name], if_exists, false)),
             Request::Attach(client) => Action::Attach(client),
             Request::Close(number) => {

@@ -110,7 +110,10 @@ impl Cluster {
         let mut cluster = Cluster::new(Settings::default());
         for def in defs {
             let mut session = cluster.session(1);
-            cluster.ask(&mut session, Request::CreateTable(def.clone())).reply.expect("a table can be made");
+            cluster
+                .ask(&mut session, Request::CreateTable(def.clone().into()))
+                .reply
+                .expect("a table can be made");
         }
         cluster
     }
