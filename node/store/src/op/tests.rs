@@ -85,7 +85,6 @@ fn the_others_come_back() {
                 comment: "é".into(),
                 default: Some("x".into()),
                 members: Some(Arc::new(Members { names: vec!["x".into(), "y".into()], set: true })),
-                ..Column::default()
             },
             Column {
                 name: "b".into(),
