@@ -8,7 +8,6 @@ use super::check;
 use super::compound::{self, Scope};
 use super::datum::Datum;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
-use super::function::UNSIGNED;
 use super::group::Aggregate;
 use super::kind::Kinds;
 use super::literal::{literal, target};
@@ -24,7 +23,6 @@ use crate::request::{ColumnHead, ColumnType};
 use crate::session::Context;
 use crate::table::TableInfo;
 use sqlparser::ast::{self, BinaryOperator, Expr as Ast, UnaryOperator};
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -558,24 +556,6 @@ impl<'a> Compiler<'a> {
         self.unsigned(operator(left, op, right)?)
     }
 
-    /// What is calculated of an unsigned integer is one, or an error.
-    fn unsigned(&self, expr: Expr) -> Result<Expr, Error> {
-        let Expr::Arith(how, sides) = &expr else { return Ok(expr) };
-        let heads = self.columns.map_or(&[][..], |columns| columns.heads);
-        let kinds = Kinds { heads, aggregates: &[] };
-        let aggregate = |side: &Expr| {
-            let mut found = false;
-            side.visit(&mut |part| found |= matches!(part, Expr::Aggregate(_)));
-            found
-        };
-        let whole = matches!(how, Arith::Add | Arith::Sub | Arith::Mul);
-        if !whole || sides.iter().any(aggregate) || kinds.of(&expr) != (ColumnType::UInt { bits: 64 }) {
-            return Ok(expr);
-        }
-        let text = shown(&expr, heads, &self.vars.home);
-        Ok(Expr::Call(&UNSIGNED, vec![expr, Expr::text(text)]))
-    }
-
     /// Constants that are compared with a moment are put into the form in which moments are kept, for moments are
     /// ordered by their texts.
     fn in_one_form(&self, parts: &mut [Expr]) {
@@ -673,28 +653,6 @@ fn operator(left: Expr, op: &BinaryOperator, right: Expr) -> Result<Expr, Error>
         Kind::Arith(how) => folded(Expr::Arith(how, pair)),
         Kind::Bits(how) => Expr::Bits(how, pair),
     })
-}
-
-/// An expression in the words of an error.
-fn shown(expr: &Expr, heads: &[ColumnHead], database: &str) -> String {
-    let shown = |part: &Expr| shown(part, heads, database);
-    match expr {
-        Expr::Column(at) => match heads.get(*at) {
-            Some(head) if head.table.is_empty() => format!("`{}`", head.name),
-            Some(head) => format!("`{database}`.`{}`.`{}`", head.table, head.name),
-            None => "?".into(),
-        },
-        Expr::Const(datum) => datum.to_text().map_or_else(|| "NULL".into(), Cow::into_owned),
-        Expr::Arith(how, sides) => format!("{} {} {}", shown(&sides[0]), how.sign(), shown(&sides[1])),
-        Expr::Call(function, args) if std::ptr::eq(*function, &raw const UNSIGNED) => shown(&args[0]),
-        Expr::Call(function, args) => {
-            let args: Vec<_> = args.iter().map(shown).collect();
-            format!("{}({})", function.name.to_lowercase(), args.join(","))
-        }
-        Expr::Cast(Target::Unsigned, inner) => format!("cast({} as unsigned)", shown(inner)),
-        Expr::Cast(Target::Signed, inner) => format!("cast({} as signed)", shown(inner)),
-        _ => "…".into(),
-    }
 }
 
 fn negated(not: bool, inner: Expr) -> Expr {

@@ -47,6 +47,7 @@ mod sub;
 mod text;
 mod time;
 mod tree;
+mod unsigned;
 mod vars;
 mod view;
 mod written;
