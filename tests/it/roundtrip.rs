@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Within the cluster's block of ports, where no node listens.
 const PORT_OFFSET: u16 = 95;
 
-/// Each type that both know, each kind of key, and names that need their quotes. CHAR, BINARY, TINYTEXT and TINYBLOB
+/// Each type that both know, each kind of key, comments, CHECK, and names that need their quotes. TINYTEXT and TINYBLOB
 /// are in `NATIVE`: Plait keeps them as VARCHAR and VARBINARY.
 const SCHEMA: &str = r"
 CREATE TABLE author (
@@ -34,6 +34,10 @@ CREATE TABLE tree (
   CONSTRAINT above FOREIGN KEY (parent) REFERENCES tree (id) ON DELETE CASCADE,
   CONSTRAINT beside FOREIGN KEY (up_x, up_y) REFERENCES pair (x, y));
 CREATE TABLE keyless (v INT, s VARCHAR(10));
+CREATE TABLE marked (
+  id INT PRIMARY KEY COMMENT 'the ''id''\nof it', c CHAR(5) NOT NULL DEFAULT 'x', b BINARY(3), yes BOOL,
+  v VARCHAR(9) CHECK (v <> 'it''s' AND v NOT LIKE '%\\%'), KEY d (c DESC) COMMENT 'by c', CONSTRAINT low CHECK (id < 100))
+  COMMENT='a \\ table';
 CREATE TABLE `odd name` (`select` INT PRIMARY KEY, `a b` VARCHAR(5) DEFAULT 'x''y', `ü` INT DEFAULT -7);
 ";
 
@@ -53,16 +57,18 @@ INSERT INTO book (title) VALUES ('only defaults');
 INSERT INTO pair VALUES (1, 'a', 'one'), (1, 'b', NULL), (2, 'a', '');
 INSERT INTO tree VALUES (1, NULL, NULL, NULL), (2, 1, 1, 'a'), (3, 2, 1, 'b'), (4, 4, 2, NULL);
 INSERT INTO keyless VALUES (1, 'a'), (1, 'a'), (NULL, NULL);
+INSERT INTO marked VALUES (1, 'ab  ', x'61', TRUE, 'v '), (2, '', NULL, NULL, NULL);
 INSERT INTO `odd name` VALUES (1, 'q', NULL), (2, DEFAULT, DEFAULT);
 ";
 
 /// Each table with what its rows are ordered by.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("author", "id"),
     ("book", "id"),
     ("pair", "x, y"),
     ("tree", "id"),
     ("keyless", "v, s"),
+    ("marked", "id"),
     ("`odd name`", "`select`"),
 ];
 
@@ -205,8 +211,12 @@ fn a_dump_goes_through_mariadb_and_back() {
     assert_eq!(there, before, "in MariaDB");
     let theirs = dump(maria.port);
 
-    sql(one, "shop", "SET foreign_key_checks = 0; DROP TABLE author, book, pair, tree, keyless, `odd name`")
-        .ok();
+    sql(
+        one,
+        "shop",
+        "SET foreign_key_checks = 0; DROP TABLE author, book, pair, tree, keyless, marked, `odd name`",
+    )
+    .ok();
     load(two, &cluster.home, &theirs);
     for port in [one, two, three] {
         let after = TABLES.map(|(table, order)| rows(port, table, order));
@@ -219,6 +229,8 @@ fn a_dump_goes_through_mariadb_and_back() {
         ("INSERT INTO author (name) VALUES ('李白')", "1062"),
         ("UPDATE book SET author_id = 2", "1452"),
         ("DELETE FROM pair WHERE x = 1", "1451"),
+        ("INSERT INTO marked (id) VALUES (100)", "4025"),
+        ("INSERT INTO marked (id, v) VALUES (9, 'a%')", "4025"),
     ] {
         let ran = sql(three, "shop", text);
         assert!(ran.err.contains(&format!("ERROR {number} ")), "{text}: {ran}");

@@ -13,7 +13,7 @@ use plait_base::disk::{File, Op};
 use plait_base::{Bytes, Slot};
 use std::collections::BTreeMap;
 
-/// As the log's format 2 has them (node/consensus/src/wal/record.rs).
+/// As the log's format 3 has them (node/consensus/src/wal/record.rs).
 const MAGIC: &[u8; 4] = b"prec";
 const HEADER_BYTES: usize = 64;
 const ENTRY: u8 = 1;

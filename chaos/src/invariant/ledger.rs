@@ -40,20 +40,14 @@ pub fn table() -> TableDef {
         name: name.to_owned(),
         kind: ColumnType::Int { bits: 64 },
         nullable: false,
-        default: None,
-        members: None,
+        ..Column::default()
     };
     TableDef {
         name: TABLE.to_owned(),
         columns: vec![int("id"), int("client")],
         primary: vec![0],
-        auto_increment: None,
-        indexes: Vec::new(),
-        stamps: Vec::new(),
-        foreign: Vec::new(),
         if_not_exists: true,
-        unchecked: false,
-        ids_from: 0,
+        ..TableDef::default()
     }
 }
 

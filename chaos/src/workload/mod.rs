@@ -204,20 +204,14 @@ fn int_table(name: &str, columns: &[&str], primary: usize) -> TableDef {
         name: (*name).to_owned(),
         kind: ColumnType::Int { bits: 64 },
         nullable: false,
-        default: None,
-        members: None,
+        ..Column::default()
     };
     TableDef {
         name: name.to_owned(),
         columns: columns.iter().map(column).collect(),
         primary: (0..primary).collect(),
-        auto_increment: None,
-        indexes: Vec::new(),
-        stamps: Vec::new(),
-        foreign: Vec::new(),
         if_not_exists: true,
-        unchecked: false,
-        ids_from: 0,
+        ..TableDef::default()
     }
 }
 

@@ -48,8 +48,13 @@ pub enum Op {
 
 fn child(name: &str, parent: &str, on_delete: Referential) -> TableDef {
     let mut table = int_table(name, &["id", "of"], 1);
-    let parts = vec![IndexPart { column: 1, prefix: 0 }];
-    table.indexes.push(IndexDef { name: "by_parent".to_owned(), parts, unique: false });
+    let parts = vec![IndexPart { column: 1, ..IndexPart::default() }];
+    table.indexes.push(IndexDef {
+        name: "by_parent".to_owned(),
+        parts,
+        unique: false,
+        ..IndexDef::default()
+    });
     table.foreign.push(ForeignKey {
         name: format!("{name}_ibfk_1"),
         columns: vec![1],

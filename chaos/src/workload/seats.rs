@@ -46,8 +46,13 @@ impl Workload for Seats {
 
     fn tables(&self) -> Vec<TableDef> {
         let mut table = int_table(TABLE, &["id", "seat"], 1);
-        let parts = vec![IndexPart { column: 1, prefix: 0 }];
-        table.indexes.push(IndexDef { name: "by_seat".to_owned(), parts, unique: true });
+        let parts = vec![IndexPart { column: 1, ..IndexPart::default() }];
+        table.indexes.push(IndexDef {
+            name: "by_seat".to_owned(),
+            parts,
+            unique: true,
+            ..IndexDef::default()
+        });
         vec![table]
     }
 

@@ -28,4 +28,4 @@ pub use time::{Mono, Now, Wall};
 
 /// The version of everything that Plait writes to disk or sends to a peer. It stands in every file head and in
 /// every peer's greeting; a number that this build does not know is refused and the bytes are left as they are.
-pub const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 3;

@@ -89,12 +89,7 @@ impl Replica {
         let rows =
             self.status(now).rows().into_iter().map(|(n, v)| vec![Value::Text(n.to_owned()), Value::Text(v)]);
         let text = ColumnType::Text { chars_max: 1024 };
-        let column = |name: &str| ColumnHead {
-            name: name.to_owned(),
-            table: String::new(),
-            kind: text,
-            members: None,
-        };
+        let column = |name: &str| ColumnHead { name: name.to_owned(), kind: text, ..ColumnHead::default() };
         let rows = Rows { columns: vec![column("name"), column("value")], rows: rows.collect() };
         Reply { results: vec![StepResult::Rows(rows)], ..Reply::default() }
     }

@@ -233,22 +233,16 @@ impl Table {
             name: name.to_owned(),
             kind: ColumnType::Int { bits: 64 },
             nullable: false,
-            default: None,
-            members: None,
+            ..Column::default()
         };
         let def = TableDef {
             name: "t".to_owned(),
             columns: vec![int("id"), int("n")],
             primary: vec![0],
             auto_increment: Some(0),
-            indexes: Vec::new(),
-            stamps: Vec::new(),
-            foreign: Vec::new(),
-            if_not_exists: false,
-            unchecked: false,
-            ids_from: 0,
+            ..TableDef::default()
         };
-        self.ask(2, 1, plait_store::Request::CreateTable(def)).expect("the table is new");
+        self.ask(2, 1, plait_store::Request::CreateTable(def.into())).expect("the table is new");
     }
 
     fn read(&mut self, node: u8, id: i64) -> Option<i64> {

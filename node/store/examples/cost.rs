@@ -42,27 +42,19 @@ fn main() {
         name: name.into(),
         kind: ColumnType::Int { bits: 64 },
         nullable: false,
-        default: None,
-        members: None,
+        ..Column::default()
     };
     let text = Column {
         name: "pad".into(),
         kind: ColumnType::Text { chars_max: 120 },
         nullable: false,
-        default: None,
-        members: None,
+        ..Column::default()
     };
     let table = TableDef {
         name: "t".into(),
         columns: vec![int("id"), int("k"), text],
         primary: vec![0],
-        auto_increment: None,
-        indexes: Vec::new(),
-        stamps: Vec::new(),
-        foreign: Vec::new(),
-        if_not_exists: false,
-        unchecked: false,
-        ids_from: 0,
+        ..TableDef::default()
     };
     let mut log: Vec<Bytes> = Vec::new();
     let mut ask = |request: Request| {
@@ -79,7 +71,7 @@ fn main() {
             }
         }
     };
-    ask(Request::CreateTable(table));
+    ask(Request::CreateTable(table.into()));
     let pad = "x".repeat(100);
     for from in (0..ROWS).step_by(1000) {
         let row = |id: i64| vec![id.into(), id.into(), pad.as_str().into()];

@@ -54,13 +54,15 @@ pub(crate) struct Drops {
     pub(crate) missing: Vec<String>,
     /// Whoever refers to them.
     pub(crate) unchecked: bool,
+    /// They are views.
+    pub(crate) view: bool,
 }
 
 impl Drops {
     pub fn new(names: impl IntoIterator<Item = String>, if_exists: bool, unchecked: bool) -> Drops {
         let names: VecDeque<String> = names.into_iter().collect();
         let along = Vec::from(names.clone());
-        Drops { names, if_exists, along, missing: Vec::new(), unchecked }
+        Drops { names, if_exists, along, missing: Vec::new(), unchecked, view: false }
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) fn may_add(info: &TableInfo, column: usize) -> bool {
         && def.auto_increment != Some(column)
         && !unique().any(|part| part.column == column)
         && !def.foreign.iter().any(|key| key.columns.contains(&column))
+        // A condition is asked of a row that is known.
+        && def.checks.is_empty()
 }
 
 impl Store {

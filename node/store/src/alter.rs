@@ -12,7 +12,7 @@ use crate::foreign::{Renamed, no_parent};
 use crate::index::{self, Index};
 use crate::key::{self, Key};
 use crate::op::{Alter, Source};
-use crate::request::{Column, ColumnType, ForeignKey, IndexDef, TableDef};
+use crate::request::{Check, Column, ColumnType, ForeignKey, Form, IndexDef, TableDef};
 use crate::store::{Store, row_key, row_value, table_key};
 use crate::table::{Body, Entry, Marks, Table, TableHead, TableId, TableInfo, Version};
 use crate::value::Value;
@@ -30,6 +30,8 @@ pub(crate) struct Altering {
     way: Way,
     /// Foreign keys that are new: the parents of all rows are looked for.
     foreign: Vec<ForeignKey>,
+    /// Conditions that are new; of a copy, all: its columns may be others.
+    checks: Vec<Check>,
     /// The least id that is handed out from then on.
     ids_from: i64,
     /// The definitions of other tables that follow.
@@ -71,10 +73,12 @@ impl Store {
             },
         };
         let table = &self.tables[&alter.table];
-        let Altering { def, from, way, foreign, .. } = &mut *altering;
+        let Altering { def, from, way, foreign, checks, .. } = &mut *altering;
         let none = match way {
             Way::InPlace(built) => {
-                foreign.is_empty() && built.iter().all(|built| matches!(built, Built::Kept(_)))
+                foreign.is_empty()
+                    && checks.is_empty()
+                    && built.iter().all(|built| matches!(built, Built::Kept(_)))
             }
             Way::Copy(_) => alter.cells.is_none(),
         };
@@ -93,15 +97,20 @@ impl Store {
             last = Some(key);
             let done = match (&mut *way, entry.newest.row()) {
                 (Way::InPlace(built), row) => {
-                    let row = row.filter(|_| !foreign.is_empty()).map(row::kept);
-                    let parents = row.map_or(Ok(()), |row| self.have_parents(seqno, def, foreign, &row));
-                    parents.and_then(|()| enter(table.info(), def, built, key, entry))
+                    let row = row.filter(|_| !foreign.is_empty() || !checks.is_empty()).map(row::kept);
+                    let fits = row.map_or(Ok(()), |row| {
+                        meets(def, checks, &row)?;
+                        self.have_parents(seqno, def, foreign, &row)
+                    });
+                    fits.and_then(|()| enter(table.info(), def, built, key, entry))
                 }
                 (Way::Copy(_), None) => Ok(()),
                 (Way::Copy(copy), Some(row)) => {
                     let cells = alter.cells.as_deref().unwrap_or_default();
-                    copied(table.info(), copy, cells, key, row, seqno)
-                        .and_then(|row| self.have_parents(seqno, def, foreign, &row))
+                    copied(table.info(), copy, cells, key, row, seqno).and_then(|row| {
+                        meets(def, checks, &row)?;
+                        self.have_parents(seqno, def, foreign, &row)
+                    })
                 }
             };
             if let Err(error) = done {
@@ -139,6 +148,7 @@ impl Store {
         }
         let new = |key: &&ForeignKey| !unchecked && !old.foreign.iter().any(|old| old.name == key.name);
         let foreign = def.foreign.iter().filter(new).cloned().collect();
+        let mut checks = sql::added_checks(old, &def);
         let way = if cells.is_some_and(|cells| rows_stay(old, &def, cells)) {
             let same = |a: &IndexDef, b: &IndexDef| a.parts == b.parts && a.unique == b.unique;
             let built = |index: &IndexDef| match old.indexes.iter().position(|kept| same(kept, index)) {
@@ -147,13 +157,14 @@ impl Store {
             };
             Way::InPlace(def.indexes.iter().map(built).collect())
         } else {
+            checks.clone_from(&def.checks);
             let info = TableInfo::new(TableId(self.next_table), 1, seqno, def.clone());
             // Ids that were used are not used again, unless all rows are thrown away and counting begins anew.
             let marks = if cells.is_some() { table.marks() } else { Marks::default() };
             Way::Copy(Box::new(Table::new(info, (seqno, marks))))
         };
         let ids_from = alter.def.ids_from;
-        Ok(Altering { def, from: None, way, foreign, ids_from, followers })
+        Ok(Altering { def, from: None, way, foreign, checks, ids_from, followers })
     }
 
     fn have_parents(
@@ -243,6 +254,12 @@ fn rows_stay(old: &TableDef, new: &TableDef, cells: &[Source]) -> bool {
         (ColumnType::Bytes { bytes_max: a }, ColumnType::Bytes { bytes_max: b }) => a <= b,
         (a, b) => a == b,
     };
+    // A CHAR is a VARCHAR of its length; any other way the bytes may differ.
+    let form = |a: &Column, b: &Column| match (a.form, b.form) {
+        (Form::Fixed, Form::Fixed) => a.kind == b.kind || matches!(a.kind, ColumnType::Text { .. }),
+        (_, Form::Fixed) => false,
+        _ => true,
+    };
     // A text that was allowed stays so.
     let more = |a: &Column, b: &Column| match (&a.members, &b.members) {
         (_, None) => true,
@@ -255,7 +272,15 @@ fn rows_stay(old: &TableDef, new: &TableDef, cells: &[Source]) -> bool {
         && old.primary == new.primary
         && old.auto_increment == new.auto_increment
         && (old.columns.iter().zip(&new.columns))
-            .all(|(a, b)| wider(a.kind, b.kind) && (b.nullable || !a.nullable) && more(a, b))
+            .all(|(a, b)| wider(a.kind, b.kind) && form(a, b) && (b.nullable || !a.nullable) && more(a, b))
+}
+
+/// Refuses a row that fails a condition; what it says then is the alteration's own refusal.
+fn meets(def: &TableDef, checks: &[Check], row: &[Value]) -> Result<(), Error> {
+    sql::meets(def, checks, row).map_err(|error| match error {
+        failed @ Error::Check { .. } => failed,
+        error => Error::Cells { code: error.code().0, why: error.to_string() },
+    })
 }
 
 /// Enters all versions of a row in the keys that are made.
@@ -310,7 +335,9 @@ fn copied(
     for (cell, column) in cells.iter().zip(&info.def.columns) {
         new.push(match cell {
             Source::Value(value) => value.clone(),
-            Source::Column(at) if old.def.columns[*at].kind == column.kind => values[*at].clone(),
+            Source::Column(at) if old.def.columns[*at].kind == column.kind && column.form != Form::Fixed => {
+                values[*at].clone()
+            }
             Source::Column(at) => sql::recast(column, &values[*at]).map_err(misfit)?,
         });
     }

@@ -344,7 +344,8 @@ impl Store {
     }
 
     fn drop_table(&mut self, seqno: Seqno, drop: &op::Drop) -> Result<Verdict, Error> {
-        let Some(info) = self.table(&drop.name, seqno).map(Arc::clone) else {
+        let found = self.table(&drop.name, seqno).filter(|info| info.is_view() == drop.view);
+        let Some(info) = found.map(Arc::clone) else {
             return if drop.if_exists {
                 Ok(Verdict::done(seqno))
             } else {

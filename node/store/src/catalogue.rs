@@ -5,7 +5,7 @@ use crate::foreign;
 use crate::op::{COLUMNS_MAX, read_table_def, table_def};
 use crate::request::{Column, ColumnType, Members, TableDef};
 use crate::row;
-use crate::sql::SCALE_MAX;
+use crate::sql::{self, SCALE_MAX};
 use crate::table::{Marks, Table, TableHead, TableId, TableInfo};
 use plait_base::Seqno;
 use plait_base::codec::{self, Reader, Writer};
@@ -22,10 +22,10 @@ fn refuse(code: u16, state: &'static str, message: String) -> Error {
 pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
     let mut def = TableDef { if_not_exists: false, unchecked: false, ids_from: 0, ..def.clone() };
     if def.columns.is_empty() {
-        return Err(refuse(1113, "42000", "a table must have at least 1 column".into()));
+        return Err(refuse(1113, "42000", "A table must have at least 1 column".into()));
     }
     if def.columns.len() > COLUMNS_MAX {
-        return Err(refuse(1117, "HY000", format!("too many columns; at most {COLUMNS_MAX} are allowed")));
+        return Err(refuse(1117, "HY000", format!("Too many columns; at most {COLUMNS_MAX} are allowed")));
     }
     for name in std::iter::once(&def.name).chain(def.columns.iter().map(|c| &c.name)) {
         if name.is_empty() {
@@ -33,12 +33,12 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
         }
         if name.chars().count() > NAME_CHARS_MAX {
             let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
-            return Err(refuse(1059, "42000", format!("identifier name '{shown}…' is too long")));
+            return Err(refuse(1059, "42000", format!("Identifier name '{shown}…' is too long")));
         }
     }
     for (at, column) in def.columns.iter().enumerate() {
         if def.columns[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&column.name)) {
-            return Err(refuse(1060, "42S21", format!("duplicate column name '{}'", column.name)));
+            return Err(refuse(1060, "42S21", format!("Duplicate column name '{}'", column.name)));
         }
         if let Some(members) = &column.members {
             texts(column, members)?;
@@ -79,16 +79,16 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
     }
     for (at, place) in def.primary.iter().enumerate() {
         let Some(column) = def.columns.get_mut(*place) else {
-            return Err(refuse(1072, "42000", format!("key column {place} doesn't exist in table")));
+            return Err(refuse(1072, "42000", format!("Key column {place} doesn't exist in table")));
         };
         column.nullable = false;
         if def.primary[..at].contains(place) {
-            return Err(refuse(1060, "42S21", format!("duplicate column name '{}'", column.name)));
+            return Err(refuse(1060, "42S21", format!("Duplicate column name '{}'", column.name)));
         }
     }
     for column in &def.columns {
         if column.default.as_ref().is_some_and(|value| row::fits(column, value).is_err()) {
-            return Err(refuse(1067, "42000", format!("invalid default value for '{}'", column.name)));
+            return Err(refuse(1067, "42000", format!("Invalid default value for '{}'", column.name)));
         }
     }
     if let Some(place) = def.auto_increment {
@@ -104,7 +104,7 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
             return Err(refuse(
                 1067,
                 "42000",
-                format!("invalid default value for '{}'", def.columns[place].name),
+                format!("Invalid default value for '{}'", def.columns[place].name),
             ));
         }
     }
@@ -113,7 +113,30 @@ pub fn normal(def: &TableDef) -> Result<TableDef, Error> {
     }
     indexes(&mut def)?;
     foreign::own(&def)?;
+    comments(&def)?;
+    sql::admit_checks(&def)?;
     Ok(def)
+}
+
+/// Longest comment of a table, and of a column or a key, in characters; MySQL's bounds.
+const TABLE_COMMENT_MAX: usize = 2048;
+const COMMENT_MAX: usize = 1024;
+
+fn comments(def: &TableDef) -> Result<(), Error> {
+    let long = |comment: &str, max: usize| comment.len() > max && comment.chars().count() > max;
+    let refused = |code, what: String, max: usize| {
+        Err(refuse(code, "HY000", format!("Comment for {what} is too long (max = {max})")))
+    };
+    if long(&def.comment, TABLE_COMMENT_MAX) {
+        return refused(1628, format!("table '{}'", def.name), TABLE_COMMENT_MAX);
+    }
+    if let Some(column) = def.columns.iter().find(|column| long(&column.comment, COMMENT_MAX)) {
+        return refused(1629, format!("field '{}'", column.name), COMMENT_MAX);
+    }
+    match def.indexes.iter().find(|index| long(&index.comment, COMMENT_MAX)) {
+        Some(index) => refused(1688, format!("index '{}'", index.name), COMMENT_MAX),
+        None => Ok(()),
+    }
 }
 
 /// Most texts of an ENUM, and of a SET. MySQL's bounds are the same.

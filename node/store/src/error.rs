@@ -37,28 +37,31 @@ pub enum Error {
     /// A foreign key's parent that would leave rows behind.
     #[error("Cannot delete or update a parent row: a foreign key constraint fails (`{table}`, {constraint})")]
     HasChildren { table: String, constraint: String },
-    #[error("table '{table}' doesn't exist")]
+    /// A row that fails a condition of its table.
+    #[error("CONSTRAINT `{name}` failed for `{table}`")]
+    Check { table: String, name: String },
+    #[error("Table '{table}' doesn't exist")]
     NoTable { table: String },
-    #[error("table '{table}' already exists")]
+    #[error("Table '{table}' already exists")]
     TableExists { table: String },
-    #[error("unknown column '{column}' in '{place}'")]
+    #[error("Unknown column '{column}' in '{place}'")]
     NoColumn { column: String, place: String },
-    #[error("column '{column}' cannot be null")]
+    #[error("Column '{column}' cannot be null")]
     NotNull { column: String },
-    #[error("field '{column}' doesn't have a default value")]
+    #[error("Field '{column}' doesn't have a default value")]
     NoDefault { column: String },
-    #[error("out of range value for column '{column}'")]
+    #[error("Out of range value for column '{column}' at row 1")]
     OutOfRange { column: String },
-    #[error("data too long for column '{column}'")]
+    #[error("Data too long for column '{column}' at row 1")]
     TooLong { column: String },
-    #[error("incorrect {kind} value: '{value}' for column '{column}'")]
+    #[error("Incorrect {kind} value: '{value}' for column '{column}' at row 1")]
     BadValue { kind: &'static str, value: String, column: String },
     /// A `Check` step of a one-shot transaction did not hold; nothing was written.
     #[error("the check on {table} {key} does not hold: {column} is {found}")]
     Unmet { table: String, key: String, column: String, found: String },
     #[error("{what} is {got}, and at most {max} is allowed")]
     TooLarge { what: &'static str, got: u64, max: u64 },
-    #[error("you have an error in your SQL syntax: {why}")]
+    #[error("You have an error in your SQL syntax: {why}")]
     Syntax { why: String },
     /// A feature that this version does not have, named.
     #[error("this version of Plait doesn't yet support '{what}'")]
@@ -119,7 +122,18 @@ impl Error {
     }
 
     /// What a MySQL client is told: our words, behind those by which applications know what they may try again.
-    pub fn mysql_text(&self) -> String {
+    /// `database`: the name of the one that there is, which MySQL writes before a table's.
+    pub fn mysql_text(&self, database: &str) -> String {
+        match self {
+            Error::NoTable { table } => return format!("Table '{database}.{table}' doesn't exist"),
+            Error::Check { table, name } => {
+                return format!("CONSTRAINT `{name}` failed for `{database}`.`{table}`");
+            }
+            Error::NoParent { .. } | Error::HasChildren { .. } => {
+                return self.to_string().replacen(" (`", &format!(" (`{database}`.`"), 1);
+            }
+            _ => {}
+        }
         let known = match self.code().0 {
             1213 => "Deadlock found when trying to get lock; try restarting transaction",
             1205 => "Lock wait timeout exceeded; try restarting transaction",
@@ -140,6 +154,7 @@ impl Error {
             Error::DuplicateKey { .. } => (1062, "23000"),
             Error::NoParent { .. } => (1452, "23000"),
             Error::HasChildren { .. } => (1451, "23000"),
+            Error::Check { .. } => (4025, "23000"),
             Error::NoTable { .. } => (1146, "42S02"),
             Error::TableExists { .. } => (1050, "42S01"),
             Error::NoColumn { .. } => (1054, "42S22"),
@@ -155,7 +170,7 @@ impl Error {
             Error::Unsupported { .. } => (1235, "42000"),
             Error::Misuse { .. } => (1105, "HY000"),
             Error::Sql { code, state, .. } => (*code, state),
-            Error::Cells { code: code @ (1451 | 1452), .. } => (*code, "23000"),
+            Error::Cells { code: code @ (1451 | 1452 | 4025), .. } => (*code, "23000"),
             Error::Cells { code: code @ (1091 | 1701), .. } => (*code, "42000"),
             Error::Cells { code, .. } => (*code, "HY000"),
             Error::Internal { .. } => (1815, "HY000"),

@@ -2,8 +2,9 @@
 //!
 //! Intuition: a tag a kind, then the value so written that comparing bytes compares values. A shorter key is a
 //! prefix of the longer ones that begin with it, so a range over a prefix is a range over bytes.
-//! Invariant: `a < b` as lists of [`Value`]s exactly if `encode(a) < encode(b)`; every key decodes to what it was.
-//! Not here: collations. Text is ordered by its bytes, as under `utf8mb4_bin`.
+//! Invariant: `a < b` as lists of [`Value`]s exactly if `encode(a) < encode(b)`; every key decodes to what it was,
+//! but for those blanks.
+//! Text is ordered as under `utf8mb4_bin`: by its bytes, and blanks at its end are none, so a key does not have them.
 //! The escape of zero bytes is the one of Orderly and of MyRocks' "memcomparable" format.
 
 use crate::value::{Decimal, Real, Value};
@@ -125,8 +126,14 @@ pub fn push(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
+/// A text as it is compared: MySQL fills the shorter one up with blanks. (Against a character below the blank that
+/// would say otherwise; here the shorter text comes first.)
+pub fn padded(text: &str) -> &str {
+    text.trim_end_matches(' ')
+}
+
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
-    escaped(out, TEXT, text.as_bytes());
+    escaped(out, TEXT, padded(text).as_bytes());
 }
 
 pub fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -255,7 +262,8 @@ mod tests {
             (i64::MAX as u64 + 1..).prop_map(Value::UInt),
             any::<i64>().prop_map(|n| Value::Dec(Decimal::new(n.into(), 3))),
             proptest::num::f64::NORMAL.prop_map(|n| Value::Double(Real::new(n).expect("it is a number"))),
-            "[\\x00ab]{0,4}".prop_map(Value::Text),
+            // Without blanks at its end, which a key does not have.
+            "([\\x00ab ]{0,3}[\\x00ab])?".prop_map(Value::Text),
             proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(0xff), any::<u8>()], 0..4)
                 .prop_map(Value::Bytes),
         ]

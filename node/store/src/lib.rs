@@ -46,8 +46,9 @@ pub use named::{COLUMNS as LOCK_COLUMNS, Lock, TABLE as LOCK_TABLE};
 pub use op::Op;
 pub use queue::Queues;
 pub use request::{
-    Change, Client, Column, ColumnHead, ColumnType, Done, ForeignKey, IndexDef, IndexPart, Isolation,
-    Members, Param, Prepared, Referential, Reply, Request, Rows, Stamp, Step, StepResult, TableDef,
+    Change, Check, Client, Column, ColumnHead, ColumnType, Done, ForeignKey, Form, IndexDef, IndexPart,
+    Isolation, Members, Param, Prepared, Referential, Reply, Request, Rows, Stamp, Step, StepResult,
+    TableDef,
 };
 pub use session::{Context, Progress, RETRIES_MAX, Session};
 pub use store::Store;

@@ -85,8 +85,7 @@ impl Lock {
 }
 
 fn table() -> TableDef {
-    let column =
-        |name: &str, kind| Column { name: name.into(), kind, nullable: false, default: None, members: None };
+    let column = |name: &str, kind| Column { name: name.into(), kind, ..Column::default() };
     let kind = |at| match at {
         0 => ColumnType::Text { chars_max: NAME_CHARS_MAX as u32 },
         _ => ColumnType::Int { bits: 64 },

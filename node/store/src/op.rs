@@ -6,7 +6,7 @@
 //! Not here: what an operation does (`apply`).
 
 use crate::request::{
-    Column, ColumnType, ForeignKey, IndexDef, IndexPart, Members, Referential, Stamp, TableDef,
+    Check, Column, ColumnType, ForeignKey, Form, IndexDef, IndexPart, Members, Referential, Stamp, TableDef,
 };
 use crate::row;
 use crate::table::TableId;
@@ -46,6 +46,8 @@ pub struct Drop {
     pub along: Vec<String>,
     /// Nobody's references are.
     pub unchecked: bool,
+    /// A view is to be dropped, and no table; else a table, and no view.
+    pub view: bool,
 }
 
 /// Another definition for a table, made from the one of `schema_version`.
@@ -139,12 +141,12 @@ impl Op {
         match self {
             Op::WriteSet(set) => set.encode(w.u8(1)),
             Op::Create(def) => table_def(w.u8(2), def),
-            Op::Drop(Drop { name, if_exists, along, unchecked }) => {
+            Op::Drop(Drop { name, if_exists, along, unchecked, view }) => {
                 w.u8(3).str(name).bool(*if_exists).varint(along.len() as u64);
                 for name in along {
                     w.str(name);
                 }
-                w.bool(*unchecked);
+                w.bool(*unchecked).bool(*view);
             }
             Op::Alter(alter) => {
                 w.u8(5).varint(alter.table.0.into()).varint(alter.schema_version.into());
@@ -190,7 +192,7 @@ impl Op {
                 for _ in 0..r.count("the tables of a statement")? {
                     along.push(r.str("a table's name")?.to_owned());
                 }
-                Op::Drop(Drop { name, if_exists, along, unchecked: r.bool()? })
+                Op::Drop(Drop { name, if_exists, along, unchecked: r.bool()?, view: r.bool()? })
             }
             4 => Op::Reserve {
                 table: table_id(&mut r)?,
@@ -341,7 +343,12 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
             ColumnType::Date => w.u8(10),
             ColumnType::Time => w.u8(11),
         };
-        w.bool(column.nullable).bool(column.default.is_some());
+        match column.form {
+            Form::Plain => w.u8(0),
+            Form::Fixed => w.u8(1),
+            Form::Width(width) => w.u8(2).u8(width),
+        };
+        w.str(&column.comment).bool(column.nullable).bool(column.default.is_some());
         if let Some(value) = &column.default {
             row::push(w, value);
         }
@@ -359,9 +366,9 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
     }
     w.varint(def.auto_increment.map_or(0, |at| at as u64 + 1)).varint(def.indexes.len() as u64);
     for index in &def.indexes {
-        w.str(&index.name).bool(index.unique).varint(index.parts.len() as u64);
+        w.str(&index.name).str(&index.comment).bool(index.unique).varint(index.parts.len() as u64);
         for part in &index.parts {
-            w.varint(part.column as u64).varint(part.prefix.into());
+            w.varint(part.column as u64).varint(part.prefix.into()).bool(part.desc);
         }
     }
     w.varint(def.stamps.len() as u64);
@@ -377,7 +384,15 @@ pub(crate) fn table_def(w: &mut Writer, def: &TableDef) {
         }
         w.u8(key.on_delete as u8).u8(key.on_update as u8);
     }
-    w.bool(def.if_not_exists).bool(def.unchecked).i64(def.ids_from);
+    w.varint(def.checks.len() as u64);
+    for check in &def.checks {
+        w.str(&check.name).varint(check.column.map_or(0, |at| at as u64 + 1)).str(&check.condition);
+    }
+    w.bool(def.query.is_some());
+    if let Some(query) = &def.query {
+        w.str(query);
+    }
+    w.str(&def.comment).bool(def.if_not_exists).bool(def.unchecked).i64(def.ids_from);
 }
 
 fn referential(r: &mut Reader<'_>) -> Result<Referential, Error> {
@@ -414,7 +429,13 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
             11 => ColumnType::Time,
             tag => return Err(Error::Tag { what: "a column's type", tag: tag.into() }),
         };
-        let nullable = r.bool()?;
+        let form = match r.u8()? {
+            0 => Form::Plain,
+            1 => Form::Fixed,
+            2 => Form::Width(r.u8()?),
+            tag => return Err(Error::Tag { what: "a column's form", tag: tag.into() }),
+        };
+        let (comment, nullable) = (r.str("a column's comment")?.to_owned(), r.bool()?);
         let default = if r.bool()? { Some(row::pull(r)?) } else { None };
         let mut members = None;
         if r.bool()? {
@@ -424,7 +445,7 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
             }
             members = Some(Arc::new(Members { names, set }));
         }
-        columns.push(Column { name, kind, nullable, default, members });
+        columns.push(Column { name, kind, form, nullable, default, members, comment });
     }
     let mut primary = Vec::new();
     for _ in 0..r.count("key columns")? {
@@ -433,12 +454,14 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
     let auto_increment = (r.varint()? as usize).checked_sub(1);
     let mut indexes = Vec::new();
     for _ in 0..r.count("secondary keys")? {
-        let (name, unique) = (r.str("a key's name")?.to_owned(), r.bool()?);
+        let (name, comment) = (r.str("a key's name")?.to_owned(), r.str("a key's comment")?.to_owned());
+        let unique = r.bool()?;
         let mut parts = Vec::new();
         for _ in 0..r.count("the columns of a key")? {
-            parts.push(IndexPart { column: r.varint()? as usize, prefix: small(r, "a key part's length")? });
+            let (column, prefix) = (r.varint()? as usize, small(r, "a key part's length")?);
+            parts.push(IndexPart { column, prefix, desc: r.bool()? });
         }
-        indexes.push(IndexDef { name, parts, unique });
+        indexes.push(IndexDef { name, parts, unique, comment });
     }
     let mut stamps = Vec::new();
     for _ in 0..r.count("stamped columns")? {
@@ -456,6 +479,13 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         let (on_delete, on_update) = (referential(r)?, referential(r)?);
         foreign.push(ForeignKey { name, columns, parent, parent_columns, on_delete, on_update });
     }
+    let mut checks = Vec::new();
+    for _ in 0..r.count("conditions")? {
+        let (name, column) = (r.str("a condition's name")?.to_owned(), (r.varint()? as usize).checked_sub(1));
+        checks.push(Check { name, column, condition: r.str("a condition")?.to_owned() });
+    }
+    let query = if r.bool()? { Some(r.str("a view's query")?.to_owned()) } else { None };
+    let comment = r.str("a table's comment")?.to_owned();
     let (if_not_exists, unchecked, ids_from) = (r.bool()?, r.bool()?, r.i64()?);
     Ok(TableDef {
         name,
@@ -465,6 +495,9 @@ pub(crate) fn read_table_def(r: &mut Reader<'_>) -> Result<TableDef, Error> {
         indexes,
         stamps,
         foreign,
+        checks,
+        query,
+        comment,
         if_not_exists,
         unchecked,
         ids_from,

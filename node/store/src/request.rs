@@ -31,7 +31,7 @@ pub enum Request {
         isolation: Isolation,
         steps: Vec<Step>,
     },
-    CreateTable(TableDef),
+    CreateTable(Box<TableDef>),
     DropTable {
         name: String,
         if_exists: bool,
@@ -186,15 +186,34 @@ pub enum ColumnType {
     Time,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Default for ColumnType {
+    fn default() -> ColumnType {
+        ColumnType::Int { bits: 64 }
+    }
+}
+
+/// What a definition says of a kind beyond what its columns may hold.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    #[default]
+    Plain,
+    /// CHAR, whose blanks at the end are none and are not kept, or BINARY, which is filled up with zero bytes.
+    Fixed,
+    /// An integer with a display width of its own: `TINYINT(1)`, which drivers take for a boolean.
+    Width(u8),
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
     pub kind: ColumnType,
+    pub form: Form,
     pub nullable: bool,
     /// `None`: no default (which for a nullable column is `NULL`).
     pub default: Option<Value>,
     /// The only texts that it may hold.
     pub members: Option<Arc<Members>>,
+    pub comment: String,
 }
 
 /// The texts of an ENUM, or of a SET, whose values are some of them with commas between.
@@ -239,11 +258,26 @@ pub struct TableDef {
     /// Columns that are given the time of the statement.
     pub stamps: Vec<Stamp>,
     pub foreign: Vec<ForeignKey>,
+    pub checks: Vec<Check>,
+    /// Of a view, which has no rows: what is put in its place, as SQL.
+    pub query: Option<String>,
+    pub comment: String,
     pub if_not_exists: bool,
     /// The least id that is handed out; 0: the first that there is. Said once, and not kept.
     pub ids_from: i64,
     /// What its foreign keys name is not looked at (MySQL's `foreign_key_checks = 0`).
     pub unchecked: bool,
+}
+
+/// A condition that no row of a table may fail; one that is not known to be false is met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its column's if it stands with one.
+    pub name: String,
+    /// The column that it stands with, and with which it goes.
+    pub column: Option<usize>,
+    /// SQL, with the names of columns in quotes.
+    pub condition: String,
 }
 
 /// Columns that are NULL, or whose values stand in a row of another table, the parent.
@@ -283,22 +317,25 @@ pub struct Stamp {
 }
 
 /// A secondary key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct IndexDef {
     pub name: String,
     /// In key order.
     pub parts: Vec<IndexPart>,
     /// No two rows may have the same values in it; rows with a NULL in it are free.
     pub unique: bool,
+    pub comment: String,
 }
 
 /// A column of a secondary key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct IndexPart {
     /// Place in the table's columns.
     pub column: usize,
     /// Only so many characters (or bytes) of a text stand in the key; 0: all of it.
     pub prefix: u32,
+    /// `DESC`, which is shown: the key is kept ascending all the same, and only that order is walked.
+    pub desc: bool,
 }
 
 /// Rows with the names of their columns.
@@ -309,11 +346,12 @@ pub struct Rows {
 }
 
 /// How a column of a result is announced to a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ColumnHead {
     pub name: String,
     pub table: String,
     pub kind: ColumnType,
+    pub form: Form,
     pub members: Option<Arc<Members>>,
 }
 

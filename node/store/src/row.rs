@@ -5,7 +5,7 @@
 //! Invariant: equal rows have equal bytes, since the hash of a row stands in every update that replaces it.
 
 use crate::error::Error;
-use crate::request::{Column, ColumnType, Members, TableDef};
+use crate::request::{Column, ColumnType, Form, Members, TableDef};
 use crate::sql::{Moment, SCALE_MAX, is_moment};
 use crate::value::{Decimal, Real, Value};
 use plait_base::codec::{self, Reader, Writer};
@@ -233,6 +233,10 @@ pub fn fits(column: &Column, value: &Value) -> Result<(), Error> {
             let kept = members.kept(text).filter(|kept| kept == text);
             kept.map(drop).ok_or_else(|| Members::misfit(column))
         }
+        // It would be shown as another than it is kept.
+        (ColumnType::Text { .. }, Value::Text(text)) if column.form == Form::Fixed && text.ends_with(' ') => {
+            bad("string")
+        }
         (ColumnType::Text { chars_max }, Value::Text(text)) => {
             // Counting characters is dear; a text with no more bytes than that has no more characters either.
             if text.len() <= chars_max as usize || text.chars().count() <= chars_max as usize {
@@ -242,6 +246,11 @@ pub fn fits(column: &Column, value: &Value) -> Result<(), Error> {
             }
         }
         (ColumnType::Text { .. }, _) => bad("string"),
+        (ColumnType::Bytes { bytes_max }, Value::Bytes(bytes))
+            if column.form == Form::Fixed && bytes.len() < bytes_max as usize =>
+        {
+            bad("binary")
+        }
         (ColumnType::Bytes { bytes_max }, Value::Bytes(bytes)) => {
             if bytes.len() <= bytes_max as usize {
                 Ok(())
@@ -334,8 +343,7 @@ mod tests {
             name: "c".into(),
             kind: ColumnType::Int { bits },
             nullable: false,
-            default: None,
-            members: None,
+            ..Column::default()
         };
         for (bits, most) in [(8, 127), (16, 32_767), (24, 8_388_607), (32, 2_147_483_647), (64, i64::MAX)] {
             assert_eq!(fits(&column(bits), &Value::Int(most)), Ok(()));
@@ -359,8 +367,7 @@ mod tests {
             name: "c".into(),
             kind: ColumnType::Text { chars_max: 2 },
             nullable: true,
-            default: None,
-            members: None,
+            ..Column::default()
         };
         assert_eq!(fits(&text, &"éé".into()), Ok(()));
         assert_eq!(fits(&text, &"abc".into()), Err(Error::TooLong { column: "c".into() }));

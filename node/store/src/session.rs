@@ -160,7 +160,7 @@ impl Session {
             Request::Commit => Action::Commit,
             Request::Rollback => Action::Rollback,
             Request::Script { isolation, steps } => Action::Whole(isolation, Work::Steps(Steps::new(steps))),
-            Request::CreateTable(def) => Action::Create(def),
+            Request::CreateTable(def) => Action::Create(*def),
             Request::DropTable { name, if_exists } => Action::Drop(Drops::new([name], if_exists, false)),
             Request::Attach(client) => Action::Attach(client),
             Request::Close(number) => {
@@ -455,10 +455,9 @@ impl Session {
         tries_left: u32,
     ) -> Move {
         let mut txn = Txn::new(Isolation::ReadCommitted);
-        let planned = txn.statement(store, &ctx.may_read).and_then(|()| {
-            let info = txn.table(store, self.vars.table(&alter.table)?)?;
-            alter.op(&info, &self.vars, ctx)
-        });
+        let planned = txn
+            .statement(store, &ctx.may_read)
+            .and_then(|()| alter.planned(&mut txn, store, &self.vars, ctx));
         job.rest_on(txn.depends_on());
         match planned {
             Err(error) => Move::Fail(error),
@@ -478,16 +477,20 @@ impl Session {
     fn drop_next(&mut self, job: &mut Job, drops: Drops) -> Move {
         if let Some(name) = drops.names.front() {
             let (name, along, unchecked) = (name.clone(), drops.along.clone(), drops.unchecked);
-            let op = Op::Drop(op::Drop { name, if_exists: false, along, unchecked }).encode();
+            let op = op::Drop { name, if_exists: false, along, unchecked, view: drops.view };
+            let op = Op::Drop(op).encode();
             job.doing = Doing::Drop(drops);
             return Move::Out(Progress::Order(op));
         }
         if !drops.missing.is_empty() {
-            let message = format!("unknown table '{}'", drops.missing.join("', '"));
+            let names: Vec<_> =
+                drops.missing.iter().map(|name| format!("{}.{name}", self.vars.home)).collect();
+            let (code, what) = if drops.view { (4092, "VIEW:") } else { (1051, "table") };
+            let message = format!("Unknown {what} '{}'", names.join(","));
             if !drops.if_exists {
-                return Move::Fail(Error::Sql { code: 1051, state: "42S02", message });
+                return Move::Fail(Error::Sql { code, state: "42S02", message });
             }
-            self.vars.note(1051, message);
+            self.vars.note(code, message);
         }
         job.results.push(StepResult::Done(Done::default()));
         Move::On

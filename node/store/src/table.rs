@@ -6,9 +6,12 @@
 //! or, being a tombstone, until it is purged and forgotten.
 //! Not here: who may see what (`txn`), who loses (`apply`).
 
+use crate::error::Error;
 use crate::index::Index;
 use crate::key::{self, Key};
 use crate::request::{ColumnHead, TableDef};
+use crate::row;
+use crate::sql::Conditions;
 use crate::value::Value;
 use plait_base::{Seqno, SetHash, Slot};
 use std::collections::BTreeMap;
@@ -28,6 +31,7 @@ pub struct TableInfo {
     pub def: TableDef,
     /// The columns as they are announced to a client.
     pub heads: Vec<ColumnHead>,
+    conditions: Conditions,
 }
 
 impl TableInfo {
@@ -36,14 +40,30 @@ impl TableInfo {
             name: c.name.clone(),
             table: def.name.clone(),
             kind: c.kind,
+            form: c.form,
             members: c.members.clone(),
         };
         let heads = def.columns.iter().map(head).collect();
-        TableInfo { id, schema_version, created, def, heads }
+        let conditions = Conditions::of(&def);
+        TableInfo { id, schema_version, created, def, heads, conditions }
+    }
+
+    /// Whether a row may stand in this table by itself, whatever other rows there are.
+    pub(crate) fn admits(&self, row: &[Value]) -> Result<(), Error> {
+        if self.is_view() {
+            return Err(Error::Misuse { why: format!("{} is a view", self.name()) });
+        }
+        row::check(&self.def, row)?;
+        self.conditions.hold(&self.def, row)
     }
 
     pub fn name(&self) -> &str {
         &self.def.name
+    }
+
+    /// Whether it is a query under a name, and has no rows.
+    pub fn is_view(&self) -> bool {
+        self.def.query.is_some()
     }
 
     /// Whether the key is a row id that no column shows.

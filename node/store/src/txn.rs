@@ -435,7 +435,7 @@ impl Txn {
         key: Vec<u8>,
         values: &[Value],
     ) -> Result<(), Error> {
-        row::check(&info.def, values)?;
+        info.admits(values)?;
         let found = self.find(store, info, &key)?;
         if found.row.is_some() {
             return Err(self.duplicate(info, PRIMARY, &key, &key));
@@ -459,7 +459,7 @@ impl Txn {
         key: Vec<u8>,
         values: &[Value],
     ) -> Result<bool, Error> {
-        row::check(&info.def, values)?;
+        info.admits(values)?;
         let found = self.find(store, info, &key)?;
         let before = found.row.clone();
         self.unique(store, info, &[&key], values)?;
@@ -493,7 +493,7 @@ impl Txn {
         found: Found,
         values: &[Value],
     ) -> Result<bool, Error> {
-        row::check(&info.def, values)?;
+        info.admits(values)?;
         let after = row::encode(values);
         if found.row.as_ref() == Some(&after) {
             // Nothing changes, yet the row is locked as a change would have locked it.

@@ -36,6 +36,7 @@ impl Verdict {
                 Error::Internal { why } => w.u8(8).str(why),
                 Error::Cells { code, why } => w.u8(9).u16(*code).str(why),
                 Error::OutOfRange { column } => w.u8(10).str(column),
+                Error::Check { table, name } => w.u8(11).str(table).str(name),
                 other => unreachable!("apply does not refuse with '{other}'"),
             },
         };
@@ -75,6 +76,7 @@ impl Verdict {
                 8 => Error::Internal { why: text(&mut r)? },
                 9 => Error::Cells { code: r.u16()?, why: text(&mut r)? },
                 10 => Error::OutOfRange { column: text(&mut r)? },
+                11 => Error::Check { table: text(&mut r)?, name: text(&mut r)? },
                 tag => return Err(codec::Error::Tag { what: "a verdict", tag: tag.into() }),
             }),
         };
@@ -92,6 +94,7 @@ mod tests {
         let (table, key) = ("t".to_owned(), "1-é".to_owned());
         for verdict in [
             Verdict::Done { seqno: Seqno(1 << 40), first: -4, last: i64::MAX },
+            Verdict::Refused(Error::Check { table: table.clone(), name: key.clone() }),
             Verdict::Refused(Error::Conflict {
                 table: table.clone(),
                 key: key.clone(),

@@ -42,7 +42,7 @@ impl World {
     fn set_up(&self) -> Vec<store::Request> {
         let mut requests = Vec::new();
         for load in &self.loads {
-            requests.extend(load.tables().into_iter().map(store::Request::CreateTable));
+            requests.extend(load.tables().into_iter().map(|def| store::Request::CreateTable(def.into())));
             let steps = load.rows();
             if !steps.is_empty() {
                 requests.push(store::Request::Script { isolation: Isolation::RepeatableRead, steps });

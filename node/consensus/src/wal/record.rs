@@ -1,4 +1,4 @@
-//! The bytes of a segment's head and of a record, format 2. All numbers are little-endian.
+//! The bytes of a segment's head and of a record, format 3. All numbers are little-endian.
 //!
 //! Head, 512 bytes (one sector) at the start of a file: magic `plaitwal`, format u16, flags u16 (1: the file was
 //! used before), file number u32, cluster 16 bytes, member u64, first sequence u64, check sum of the record before

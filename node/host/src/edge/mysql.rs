@@ -353,7 +353,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     self.result(result, Okay::default(), true);
                 }
                 let (code, state) = error.code();
-                self.conn.err(code, state, &error.mysql_text(), &mut self.out);
+                self.conn.err(code, state, &error.mysql_text(&self.shared.database), &mut self.out);
             }
         }
     }
@@ -422,13 +422,17 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, conn: &mut Connection) -> io
 }
 
 fn column<'a>(schema: &'a str, head: &'a store::ColumnHead) -> Column<'a> {
+    let width = if let store::Form::Width(width) = head.form { width } else { 0 };
+    let fixed = head.form == store::Form::Fixed;
     let kind = match head.kind {
-        store::ColumnType::Int { bits } => ColumnKind::Int { bits, unsigned: false },
+        store::ColumnType::Int { bits } => ColumnKind::Int { bits, unsigned: false, width },
+        store::ColumnType::Text { chars_max } if fixed => ColumnKind::Char { chars: chars_max },
+        store::ColumnType::Bytes { bytes_max } if fixed => ColumnKind::Binary { bytes: bytes_max },
         store::ColumnType::Text { chars_max } => ColumnKind::Text { chars_max },
         store::ColumnType::Bytes { bytes_max } => ColumnKind::Bytes { bytes_max },
         store::ColumnType::Decimal { digits, scale } => ColumnKind::Decimal { digits, scale },
         store::ColumnType::Double => ColumnKind::Double,
-        store::ColumnType::UInt { bits } => ColumnKind::Int { bits, unsigned: true },
+        store::ColumnType::UInt { bits } => ColumnKind::Int { bits, unsigned: true, width },
         store::ColumnType::Float => ColumnKind::Double,
         store::ColumnType::DateTime { .. } | store::ColumnType::Timestamp { .. } => ColumnKind::DateTime,
         store::ColumnType::Date => ColumnKind::Date,

@@ -73,14 +73,16 @@ fn the_others_come_back() {
             Column {
                 name: "id".into(),
                 kind: ColumnType::Int { bits: 64 },
+                form: Form::Width(3),
                 nullable: false,
-                default: None,
-                members: None,
+                ..Column::default()
             },
             Column {
                 name: "name".into(),
                 kind: ColumnType::Text { chars_max: 20 },
                 nullable: true,
+                form: Form::Fixed,
+                comment: "é".into(),
                 default: Some("x".into()),
                 members: Some(Arc::new(Members { names: vec!["x".into(), "y".into()], set: true })),
             },
@@ -88,16 +90,16 @@ fn the_others_come_back() {
                 name: "b".into(),
                 kind: ColumnType::Bytes { bytes_max: 9 },
                 nullable: true,
-                default: None,
-                members: None,
+                ..Column::default()
             },
         ],
         primary: vec![0, 2],
         auto_increment: Some(0),
         indexes: vec![IndexDef {
             name: "k".into(),
-            parts: vec![IndexPart { column: 1, prefix: 9 }, IndexPart { column: 0, prefix: 0 }],
+            parts: vec![IndexPart { column: 1, prefix: 9, desc: true }, IndexPart::default()],
             unique: true,
+            comment: "of a key".into(),
         }],
         stamps: Vec::new(),
         foreign: vec![ForeignKey {
@@ -108,6 +110,12 @@ fn the_others_come_back() {
             on_delete: Referential::SetNull,
             on_update: Referential::Cascade,
         }],
+        checks: vec![
+            Check { name: "b".into(), column: Some(2), condition: "`b` <> ''".into() },
+            Check { name: "c".into(), column: None, condition: "`id` > 0".into() },
+        ],
+        query: Some("SELECT 1".into()),
+        comment: "of a table".into(),
         if_not_exists: true,
         unchecked: true,
         ids_from: 9,
@@ -130,6 +138,7 @@ fn the_others_come_back() {
             if_exists: true,
             along: vec!["t".into(), "u".into()],
             unchecked: true,
+            view: true,
         }),
         Op::Reserve { table: TableId(4), slot: Slot::ALL[1], above: -5, count: 1000 },
     ] {
@@ -137,7 +146,7 @@ fn the_others_come_back() {
     }
 }
 
-/// The bytes of format 2. If this changes, `plait_base::FORMAT` changes too.
+/// The bytes of format 3. If this changes, `plait_base::FORMAT` changes too.
 #[test]
 fn the_bytes_are_these() {
     let op = Op::WriteSet(WriteSet {

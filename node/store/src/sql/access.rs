@@ -47,7 +47,7 @@ pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
         one => std::slice::from_ref(one),
     };
     let primary: Vec<_> =
-        info.def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+        info.def.primary.iter().map(|column| IndexPart { column: *column, ..IndexPart::default() }).collect();
     let mut best = ((0, false), whole);
     if !primary.is_empty() {
         let (rank, spans) = spans(info, &primary, parts);
@@ -155,7 +155,7 @@ fn meant(kind: ColumnType, datum: &Datum) -> Meant {
             Meant::Exactly(Value::Text(text.clone().into_owned()))
         }
         (ColumnType::Text { .. }, Datum::Text(text)) => {
-            Meant::Exactly(Value::Text(text.clone().into_owned()))
+            Meant::Exactly(Value::Text(key::padded(text).to_owned()))
         }
         (ColumnType::Bytes { .. }, Datum::Bytes(bytes)) => {
             Meant::Exactly(Value::Bytes(bytes.clone().into_owned()))

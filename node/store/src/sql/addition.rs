@@ -6,6 +6,7 @@
 use super::convert::now;
 use super::datum::Datum;
 use super::expr::{Arith, Comparison, Expr};
+use super::function::UNSIGNED;
 use super::insert::Assigned;
 use super::vars::Vars;
 use crate::add::may_add;
@@ -27,8 +28,8 @@ pub fn addition(
     let key = point(info, filter?)?;
     let mut by = Vec::with_capacity(set.len());
     for (at, value) in set {
-        let Assigned::Of(Expr::Arith(arith, sides)) = value else { return None };
-        let amount = match (arith, &**sides) {
+        let (arith, sides) = sum(value)?;
+        let amount = match (arith, sides) {
             (Arith::Add, [Expr::Column(from), Expr::Const(Datum::Int(n))])
             | (Arith::Add, [Expr::Const(Datum::Int(n)), Expr::Column(from)])
                 if from == at =>
@@ -58,6 +59,21 @@ pub fn addition(
         by,
         stamps: stamps.map(|at| stamp(at.column)).collect(),
     })
+}
+
+/// The sum that is assigned. That of an unsigned column is asked to be one too, which its column does as well.
+fn sum(value: &Assigned) -> Option<(Arith, &[Expr; 2])> {
+    let Assigned::Of(expr) = value else { return None };
+    let mut expr = expr;
+    if let Expr::Call(function, args) = expr
+        && std::ptr::eq(*function, &raw const UNSIGNED)
+    {
+        expr = &args[0];
+    }
+    match expr {
+        Expr::Arith(arith, sides) => Some((*arith, sides)),
+        _ => None,
+    }
 }
 
 /// The one key that a condition names, if it says `column = integer` of each column of the key and no more.

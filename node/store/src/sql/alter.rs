@@ -6,19 +6,25 @@
 
 use super::compile::{names, unsupported};
 use super::convert::now;
-use super::ddl::{self, ColumnSpec, Draft, column, default, refuse};
+use super::ddl::{self, ColumnSpec, Draft, Options, column, comment_of, default, refuse};
+use super::select::Place;
+use super::statement::listed;
 use super::tree::{TableRef, table_name};
 use super::vars::Vars;
+use super::view::{self, View};
 use crate::error::Error;
 use crate::foreign;
 use crate::op::{self, Op, Source};
-use crate::request::{Column, ColumnType, TableDef};
+use crate::request::{Check, Column, ColumnType, Form, TableDef};
 use crate::session::Context;
+use crate::store::Store;
 use crate::table::TableInfo;
+use crate::txn::Txn;
 use crate::value::{Decimal, Real, Value};
 use sqlparser::ast::{
     self, AlterColumnOperation, AlterTableOperation as Change, MySQLColumnPosition as Position,
 };
+use std::cell::RefCell;
 
 /// A statement that changes the definition of one table.
 #[derive(Debug)]
@@ -29,12 +35,13 @@ pub struct Alter {
 
 #[derive(Debug)]
 enum What {
-    /// The changes, and the least id that is handed out then, or 0.
-    Changes(Vec<Change>, i64),
+    /// The changes, and those of the table's options.
+    Changes(Vec<Change>, Options),
     AddIndex(Box<ast::CreateIndex>),
     DropIndex(String),
     Truncate,
     Rename(TableRef),
+    View(Box<View>),
     /// A new, empty table with this one's definition.
     Like {
         name: TableRef,
@@ -54,11 +61,11 @@ impl Alter {
             return unsupported("the clauses of this ALTER TABLE");
         }
         let table = table_name(&tree.name)?;
-        let mut ids_from = 0;
-        if let Some(ast::Statement::CreateTable(tree)) = options {
-            ids_from = ddl::options(&tree.table_options, &table.name, vars)?;
-        }
-        Ok(Alter { table, what: What::Changes(tree.operations, ids_from) })
+        let options = match options {
+            Some(ast::Statement::CreateTable(tree)) => ddl::options(&tree.table_options, &table.name, vars)?,
+            _ => Options::default(),
+        };
+        Ok(Alter { table, what: What::Changes(tree.operations, options) })
     }
 
     pub fn add_index(tree: ast::CreateIndex) -> Result<Alter, Error> {
@@ -92,14 +99,44 @@ impl Alter {
         Ok(Alter { table: table_name(old)?, what: What::Like { name, if_not_exists } })
     }
 
+    pub fn view(view: View) -> Alter {
+        Alter { table: view.name.clone(), what: What::View(Box::new(view)) }
+    }
+
     /// The operation to be ordered; `None`: there is nothing to do.
-    pub fn op(&self, info: &TableInfo, vars: &Vars, ctx: &Context<'_>) -> Result<Option<Op>, Error> {
+    pub fn planned(
+        &self,
+        txn: &mut Txn,
+        store: &Store,
+        vars: &Vars,
+        ctx: &Context<'_>,
+    ) -> Result<Option<Op>, Error> {
+        let What::View(view) = &self.what else {
+            let info = txn.table(store, vars.table(&self.table)?)?;
+            if info.is_view() && !matches!(self.what, What::Rename(_)) {
+                return Err(view::not_of_type(vars, info.name(), "BASE TABLE"));
+            }
+            return self.op(&info, vars, ctx);
+        };
+        let shared = RefCell::new(txn);
+        let find = |table: &TableRef| shared.borrow_mut().table(store, vars.table(table)?);
+        let list = || listed(&mut shared.borrow_mut(), store);
+        let place = Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None };
+        let def = view.def(place)?;
+        let there = shared.borrow_mut().table(store, &def.name);
+        view.op(def, there, vars)
+    }
+
+    fn op(&self, info: &TableInfo, vars: &Vars, ctx: &Context<'_>) -> Result<Option<Op>, Error> {
         let cells = (0..info.def.columns.len()).map(Source::Column).collect();
         let mut draft = Altered { draft: Draft::of(info.def.clone()), cells };
         let mut ids_from = 0;
         match &self.what {
-            What::Changes(changes, from) => {
-                ids_from = *from;
+            What::Changes(changes, options) => {
+                ids_from = options.ids_from;
+                if let Some(comment) = &options.comment {
+                    draft.draft.def.comment.clone_from(comment);
+                }
                 // What a foreign key needs may go in the same statement as the key, in any order.
                 let goes = |change: &&Change| matches!(change, Change::DropForeignKey { .. });
                 let (first, then): (Vec<_>, Vec<_>) = changes.iter().partition(goes);
@@ -113,9 +150,10 @@ impl Alter {
                     return Ok(None);
                 }
                 let parts = draft.draft.parts(&tree.columns)?;
-                draft.draft.index(name.as_deref(), parts, tree.unique)?;
+                draft.draft.index(name.as_deref(), parts, tree.unique, comment_of(&tree.index_options))?;
             }
             What::DropIndex(name) => draft.drop_index(name)?,
+            What::View(_) => unreachable!("a view is planned by its query"),
             What::Truncate => {
                 let def = TableDef { unchecked: !vars.foreign_checks(), ..info.def.clone() };
                 let (table, schema_version) = (info.id, info.schema_version);
@@ -185,6 +223,20 @@ impl Altered {
         let at = self.draft.def.foreign.iter().position(|key| key.name.eq_ignore_ascii_case(name));
         self.draft.def.foreign.remove(at.ok_or_else(|| cant_drop(name))?);
         Ok(())
+    }
+
+    /// A key's, a foreign key's or a condition's; that of a column only goes with what the column says.
+    fn drop_constraint(&mut self, name: &str) -> Result<(), Error> {
+        if self.index(name).is_some() {
+            return self.drop_index(name);
+        }
+        let checks = &mut self.draft.def.checks;
+        let named = |check: &Check| check.column.is_none() && check.name.eq_ignore_ascii_case(name);
+        if let Some(at) = checks.iter().position(named) {
+            checks.remove(at);
+            return Ok(());
+        }
+        self.drop_foreign(name)
     }
 
     /// Refuses to take away the key by which the children of a foreign key are found that stays.
@@ -276,10 +328,7 @@ impl Altered {
             }
             Change::DropIndex { name } => self.drop_index(&name.value),
             Change::DropForeignKey { name, .. } => self.drop_foreign(&name.value),
-            Change::DropConstraint { name, .. } => match self.index(&name.value) {
-                Some(_) => self.drop_index(&name.value),
-                None => self.drop_foreign(&name.value),
-            },
+            Change::DropConstraint { name, .. } => self.drop_constraint(&name.value),
             Change::DropPrimaryKey { .. } => self.drop_primary(),
             Change::RenameTable { table_name: name } => {
                 let (ast::RenameTableNameKind::As(name) | ast::RenameTableNameKind::To(name)) = name;
@@ -372,6 +421,7 @@ impl Altered {
         }
         def.indexes.iter_mut().for_each(|index| index.parts.retain(|part| part.column != at));
         def.indexes.retain(|index| !index.parts.is_empty());
+        def.checks.retain(|check| check.column != Some(at));
         let order: Vec<usize> = (0..self.cells.len()).filter(|other| *other != at).collect();
         self.reorder(&order);
         Ok(())
@@ -389,6 +439,7 @@ impl Altered {
         def.foreign.iter_mut().flat_map(|key| &mut key.columns).for_each(|column| *column = to(*column));
         def.auto_increment = def.auto_increment.map(to);
         def.stamps.iter_mut().for_each(|stamp| stamp.column = to(stamp.column));
+        def.checks.iter_mut().for_each(|check| check.column = check.column.map(to));
         def.columns = order.iter().map(|at| def.columns[*at].clone()).collect();
         self.cells = order.iter().map(|at| self.cells[*at].clone()).collect();
     }
@@ -401,6 +452,9 @@ fn nothing(column: &Column) -> Value {
     }
     match column.kind {
         ColumnType::Text { .. } => Value::Text(String::new()),
+        ColumnType::Bytes { bytes_max } if column.form == Form::Fixed => {
+            Value::Bytes(vec![0; bytes_max as usize])
+        }
         ColumnType::Bytes { .. } => Value::Bytes(Vec::new()),
         ColumnType::Int { .. } | ColumnType::UInt { .. } => Value::Int(0),
         ColumnType::Decimal { scale, .. } => Value::Dec(Decimal::new(0, scale)),

@@ -1,6 +1,7 @@
 //! Calls in an expression: functions of values, of the session and the moment, aggregates.
 
 use super::asking;
+use super::check;
 use super::compile::{Compiler, names, unsupported};
 use super::datum::Datum;
 use super::decimal::Decimal;
@@ -79,6 +80,9 @@ impl Compiler<'_> {
             // Of aggregates alone, and groups have one value of it.
             ("ANY_VALUE", 1) => return Ok(args.remove(0)),
             _ => {}
+        }
+        if self.clause == check::CLAUSE && (self.known(&name, args.len()).is_some() || name == "RAND") {
+            return Err(check::not_here(&format!("{}()", name.to_lowercase())));
         }
         if let Some(datum) = asking::function(self.vars, self.ctx, &name, &args)? {
             return Ok(Expr::Const(datum));

@@ -4,6 +4,7 @@
 //! What it is not: clever. It folds what has no column in it, and leaves the order of evaluation as it was written.
 
 use super::call::call;
+use super::check;
 use super::compound::{self, Scope};
 use super::datum::Datum;
 use super::expr::{Arith, Bits, Checks, Comparison, Expr, Row, Target};
@@ -15,7 +16,7 @@ use super::schema::Listed;
 use super::select::{Place, Select};
 use super::sub::{Kind, Sub};
 use super::text::EXPR_DEPTH_MAX;
-use super::tree::TableRef;
+use super::tree::{Item, TableRef};
 use super::vars::Vars;
 use crate::error::Error;
 use crate::request::{ColumnHead, ColumnType};
@@ -197,7 +198,10 @@ impl<'a> Compiler<'a> {
                 let (at, _) = self.sub(query, Kind::List)?;
                 Ok(negated(*not, Expr::InSub(sought, at)))
             }
-            Ast::Subquery(query) => self.sub(query, Kind::Scalar).map(|(at, kind)| Expr::Sub(at, kind)),
+            Ast::Subquery(query) => match self.bare(query, deeper)? {
+                Some(item) => Ok(item),
+                None => self.sub(query, Kind::Scalar).map(|(at, kind)| Expr::Sub(at, kind)),
+            },
             Ast::Exists { subquery, negated: not } => {
                 let (at, kind) = self.sub(subquery, Kind::Exists)?;
                 Ok(negated(*not, Expr::Sub(at, kind)))
@@ -377,6 +381,26 @@ impl<'a> Compiler<'a> {
         tree.map(|tree| self.part(tree, depth).map(Box::new)).transpose()
     }
 
+    /// A subquery that is an expression in parentheses and `SELECT`: as MariaDB, it stands for the expression itself,
+    /// with the digits that it hides.
+    fn bare(&mut self, query: &ast::Query, depth: usize) -> Result<Option<Expr>, Error> {
+        if self.clause == check::CLAUSE {
+            return Ok(None);
+        }
+        let tree = compound::query(query.clone(), &[], self.scope.unwrap_or(&None))?;
+        let [Item::One { tree: item, .. }] = &tree.items[..] else { return Ok(None) };
+        let plain = tree.from.is_empty() && tree.filter.is_none() && tree.having.is_none();
+        let item = Arc::clone(item);
+        if !plain || !tree.group.is_empty() || tree.limit.is_some() || tree.offset.is_some() || asks(&item) {
+            return Ok(None);
+        }
+        let (aggregates, aliases) = (self.aggregates.take(), std::mem::take(&mut self.aliases));
+        let compiled = self.part(&item, depth);
+        (self.aggregates, self.aliases) = (aggregates, aliases);
+        // An aggregate of one row, which is a query's own business.
+        Ok(compiled.ok())
+    }
+
     /// Plans a subquery; its number, and the kind of its value.
     fn sub(&mut self, query: &ast::Query, kind: Kind) -> Result<(usize, ColumnType), Error> {
         let (Some(tables), Some(gathered)) = (self.tables, self.gathered) else {
@@ -451,6 +475,9 @@ impl<'a> Compiler<'a> {
 
     fn variable(&self, parts: &[ast::Ident]) -> Result<Expr, Error> {
         let texts: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+        if self.clause == check::CLAUSE {
+            return Err(check::not_here(&texts.join(".")));
+        }
         let datum = match texts[..] {
             [name] => match name.strip_prefix("@@") {
                 Some(name) => self.vars.system(name, self.ctx)?,
@@ -526,7 +553,7 @@ impl<'a> Compiler<'a> {
         let mut sides = [left, right];
         self.in_one_form(&mut sides);
         let [left, right] = sides;
-        operator(left, op, right)
+        self.unsigned(operator(left, op, right)?)
     }
 
     /// Constants that are compared with a moment are put into the form in which moments are kept, for moments are
@@ -561,6 +588,12 @@ impl<'a> Compiler<'a> {
             _ => unsupported(format!("the introducer {prefix}")),
         }
     }
+}
+
+/// Whether a query stands in an expression, or a call that may wait.
+fn asks(tree: &Ast) -> bool {
+    let text = tree.to_string().to_ascii_uppercase();
+    text.contains("SELECT") || text.contains("LOCK")
 }
 
 /// What this store does not evaluate, by its name.

@@ -231,7 +231,7 @@ impl Union {
         for ((cell, head), own) in row.iter_mut().zip(&self.heads).zip(select.heads()) {
             if head.kind != own.kind {
                 let (name, kind) = (head.name.clone(), head.kind);
-                let column = Column { name, kind, nullable: true, default: None, members: None };
+                let column = Column { name, kind, nullable: true, ..Column::default() };
                 *cell = into_column(&column, Datum::of(cell))?;
             }
         }

@@ -4,7 +4,7 @@ use super::datum::{Datum, Fit, Number, leading_number};
 use super::decimal::Decimal;
 use super::moment::Moment;
 use crate::error::Error;
-use crate::request::{Column, ColumnType, Members};
+use crate::request::{Column, ColumnType, Form, Members};
 use crate::value::{Real, Value};
 use plait_base::Wall;
 
@@ -23,6 +23,9 @@ pub fn into_column(column: &Column, datum: Datum) -> Result<Value, Error> {
         (ColumnType::Int { .. }, _) => {
             let number = whole_number(column, &datum)?;
             Value::Int(i64::try_from(number).map_err(|_| range())?)
+        }
+        (ColumnType::Text { .. } | ColumnType::Bytes { .. }, _) if column.form == Form::Fixed => {
+            fixed(column, &datum)?
         }
         (ColumnType::Text { .. }, Datum::Bytes(bytes)) => match std::str::from_utf8(bytes) {
             Ok(text) => Value::Text(text.to_owned()),
@@ -77,6 +80,22 @@ pub fn into_column(column: &Column, datum: Datum) -> Result<Value, Error> {
             };
             Value::Text(kept)
         }
+    })
+}
+
+/// A CHAR without the blanks at its end, a BINARY as long as it must be.
+fn fixed(column: &Column, datum: &Datum) -> Result<Value, Error> {
+    let plain = Column { form: Form::Plain, ..column.clone() };
+    Ok(match (into_column(&plain, datum.clone())?, column.kind) {
+        (Value::Text(mut text), _) => {
+            text.truncate(text.trim_end_matches(' ').len());
+            Value::Text(text)
+        }
+        (Value::Bytes(mut bytes), ColumnType::Bytes { bytes_max }) => {
+            bytes.resize(bytes.len().max(bytes_max as usize), 0);
+            Value::Bytes(bytes)
+        }
+        (other, _) => other,
     })
 }
 

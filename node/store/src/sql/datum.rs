@@ -2,10 +2,11 @@
 //!
 //! Rows hold integers, text and bytes; expressions also make exact decimals and floating point numbers. A text that
 //! meets a number is read as a number, as far as it is one.
-//! Collation: text is compared by its bytes (`utf8mb4_bin`), case and trailing blanks count. Keys are ordered so
+//! Collation: text is compared by its bytes (`utf8mb4_bin`): case counts, trailing blanks do not. Keys are ordered so
 //! too, and a comparison that said otherwise would see rows that an access by key does not.
 
 use super::decimal::Decimal;
+use crate::key::padded;
 use crate::request::Param;
 use crate::value::{Real, Value};
 use std::borrow::Cow;
@@ -163,7 +164,7 @@ impl<'a> Datum<'a> {
         Some(match (self, other) {
             (Null, _) | (_, Null) => return None,
             (Int(a), Int(b)) => (a.cmp(b), Fit::Whole),
-            (Text(a), Text(b)) => (a.as_bytes().cmp(b.as_bytes()), Fit::Whole),
+            (Text(a), Text(b)) => (padded(a).as_bytes().cmp(padded(b).as_bytes()), Fit::Whole),
             (Text(a), Bytes(b)) => (a.as_bytes().cmp(b), Fit::Whole),
             (Bytes(a), Text(b)) => ((**a).cmp(b.as_bytes()), Fit::Whole),
             (Bytes(a), Bytes(b)) => (a.cmp(b), Fit::Whole),

@@ -1,9 +1,9 @@
 //! CREATE TABLE: from a parsed definition to the kernel's.
 //!
-//! What the kernel can't keep is refused by its name; only what has no effect on data (an engine's name, a comment)
-//! is let go.
+//! What the kernel can't keep is refused by its name; only what has no effect on data (an engine's name) is let go.
 
 use super::alter::Alter;
+use super::check;
 use super::compile::{Compiler, names, unsupported};
 use super::convert::into_column;
 use super::tree::table_name;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::foreign;
 use crate::index;
 use crate::request::{
-    Column, ColumnType, ForeignKey, IndexDef, IndexPart, Members, Referential, Stamp, TableDef,
+    Check, Column, ColumnType, ForeignKey, Form, IndexDef, IndexPart, Members, Referential, Stamp, TableDef,
 };
 use crate::session::Context;
 use crate::value::Value;
@@ -56,7 +56,7 @@ pub fn create(tree: ast::CreateTable, vars: &mut Vars, ctx: &Context<'_>) -> Res
     if tree.partition_by.is_some() {
         return unsupported("PARTITION BY");
     }
-    let ids_from = options(&tree.table_options, &name, vars)?;
+    let options = options(&tree.table_options, &name, vars)?;
     let mut draft = Draft::default();
     for def in &tree.columns {
         let spec = column(&def.name, &def.data_type, def.options.iter().map(|def| &def.option), vars, ctx)?;
@@ -69,7 +69,8 @@ pub fn create(tree: ast::CreateTable, vars: &mut Vars, ctx: &Context<'_>) -> Res
     draft.def.name = name;
     draft.def.if_not_exists = tree.if_not_exists;
     draft.def.unchecked = !vars.foreign_checks();
-    draft.def.ids_from = ids_from;
+    draft.def.ids_from = options.ids_from;
+    draft.def.comment = options.comment.unwrap_or_default();
     draft.finished()
 }
 
@@ -79,11 +80,13 @@ pub struct Draft {
     pub def: TableDef,
     /// Foreign keys that are new, by their place, and the name of the key that is made for one.
     foreign: Vec<(usize, Option<String>)>,
+    /// Conditions that are new; they may name columns that come after them.
+    checks: Vec<(Option<usize>, ast::CheckConstraint)>,
 }
 
 impl Draft {
     pub fn of(def: TableDef) -> Draft {
-        Draft { def, foreign: Vec::new() }
+        Draft { def, ..Draft::default() }
     }
 }
 
@@ -96,6 +99,7 @@ pub struct ColumnSpec {
     now: bool,
     on_update: bool,
     foreign: Option<ast::ForeignKeyConstraint>,
+    checks: Vec<ast::CheckConstraint>,
 }
 
 impl ColumnSpec {
@@ -113,8 +117,8 @@ pub fn column<'o>(
     ctx: &Context<'_>,
 ) -> Result<ColumnSpec, Error> {
     let members = members(data_type)?;
-    let (name, kind) = (name.value.clone(), kind(data_type)?);
-    let column = Column { name, kind, nullable: true, default: None, members };
+    let (name, kind, form) = (name.value.clone(), kind(data_type)?, form(data_type));
+    let column = Column { name, kind, form, nullable: true, members, ..Column::default() };
     let mut spec = ColumnSpec {
         column,
         primary: false,
@@ -123,19 +127,20 @@ pub fn column<'o>(
         now: false,
         on_update: false,
         foreign: None,
+        checks: Vec::new(),
     };
     for option in options {
         match option {
             ColumnOption::Null => spec.column.nullable = true,
             ColumnOption::NotNull => spec.column.nullable = false,
-            ColumnOption::Comment(_) => {}
+            ColumnOption::Comment(comment) => spec.column.comment.clone_from(comment),
             ColumnOption::Default(tree) if is_now(tree) && is_stamp(spec.column.kind) => spec.now = true,
             ColumnOption::Default(tree) => spec.column.default = default(&spec.column, tree, vars, ctx)?,
             ColumnOption::PrimaryKey(_) => spec.primary = true,
             ColumnOption::Unique(_) => spec.unique = true,
             // As MariaDB does; MySQL 8 reads it and forgets it.
             ColumnOption::ForeignKey(key) => spec.foreign = Some(key.clone()),
-            ColumnOption::Check(_) => return unsupported("CHECK"),
+            ColumnOption::Check(check) => spec.checks.push(check.clone()),
             ColumnOption::Generated { .. } => return unsupported("generated columns"),
             ColumnOption::OnUpdate(tree) if is_now(tree) && is_stamp(spec.column.kind) => {
                 spec.on_update = true
@@ -165,10 +170,16 @@ impl Draft {
             self.primary(vec![at])?;
         }
         if spec.unique {
-            self.index(None, vec![IndexPart { column: at, prefix: 0 }], true)?;
+            self.index(None, vec![IndexPart { column: at, ..IndexPart::default() }], true, String::new())?;
         }
         if spec.auto_increment && self.def.auto_increment.replace(at).is_some_and(|other| other != at) {
             return Err(one_auto_column());
+        }
+        self.def.checks.retain(|check| check.column != Some(at));
+        for check in &spec.checks {
+            // One with a name is the table's, as in MySQL.
+            let column = check.name.is_none().then_some(at);
+            self.checks.push((column, check.clone()));
         }
         match &spec.foreign {
             Some(key) => self.foreign_key(key, vec![at], vars),
@@ -185,7 +196,13 @@ impl Draft {
     }
 
     /// Adds a key; one without a name is called after its first column.
-    pub fn index(&mut self, name: Option<&str>, parts: Vec<IndexPart>, unique: bool) -> Result<(), Error> {
+    pub fn index(
+        &mut self,
+        name: Option<&str>,
+        parts: Vec<IndexPart>,
+        unique: bool,
+        comment: String,
+    ) -> Result<(), Error> {
         let Some(first) = parts.first() else {
             return Err(Error::Syntax { why: "a key has a column".into() });
         };
@@ -202,7 +219,7 @@ impl Draft {
                 names.find(|name| !taken(name)).expect("the numbers do not end")
             }
         };
-        self.def.indexes.push(IndexDef { name, parts, unique });
+        self.def.indexes.push(IndexDef { name, parts, unique, comment });
         Ok(())
     }
 
@@ -213,16 +230,21 @@ impl Draft {
                 if parts.iter().any(|part| part.prefix > 0) {
                     return unsupported("a primary key of the first characters of a column");
                 }
+                if parts.iter().any(|part| part.desc) {
+                    return unsupported("DESC in a primary key");
+                }
                 self.primary(parts.iter().map(|part| part.column).collect())
             }
             TableConstraint::Unique(key) => {
                 let name = key.index_name.as_ref().or(key.name.as_ref());
                 let parts = self.parts(&key.columns)?;
-                self.index(name.map(|name| name.value.as_str()), parts, true)
+                let comment = comment_of(&key.index_options);
+                self.index(name.map(|name| name.value.as_str()), parts, true, comment)
             }
             TableConstraint::Index(key) => {
                 let parts = self.parts(&key.columns)?;
-                self.index(key.name.as_ref().map(|name| name.value.as_str()), parts, false)
+                let name = key.name.as_ref().map(|name| name.value.as_str());
+                self.index(name, parts, false, comment_of(&key.index_options))
             }
             TableConstraint::ForeignKey(key) => {
                 let mut columns = Vec::new();
@@ -236,7 +258,10 @@ impl Draft {
                 }
                 self.foreign_key(key, columns, vars)
             }
-            TableConstraint::Check(_) => unsupported("CHECK"),
+            TableConstraint::Check(check) => {
+                self.checks.push((None, check.clone()));
+                Ok(())
+            }
             TableConstraint::FulltextOrSpatial(_) => unsupported("FULLTEXT and SPATIAL keys"),
             other => unsupported(other.to_string()),
         }
@@ -289,9 +314,34 @@ impl Draft {
             }
             let columns = self.def.foreign[at].columns.clone();
             if foreign::path(&self.def, &columns).is_none() {
-                let parts = columns.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
-                self.index(index.as_deref(), parts, false)?;
+                let parts = columns
+                    .iter()
+                    .map(|column| IndexPart { column: *column, ..IndexPart::default() })
+                    .collect();
+                self.index(index.as_deref(), parts, false, String::new())?;
             }
+        }
+        Ok(())
+    }
+
+    /// Gives each new condition its name and writes it down.
+    fn conditions(&mut self) -> Result<(), Error> {
+        for (column, tree) in std::mem::take(&mut self.checks) {
+            if tree.enforced == Some(false) {
+                return unsupported("NOT ENFORCED");
+            }
+            let checks = &self.def.checks;
+            let taken = |name: &str| checks.iter().any(|other| other.column.is_none() && other.name == name);
+            let name = match (column, tree.name) {
+                (Some(at), _) => self.def.columns[at].name.clone(),
+                (None, Some(name)) => name.value,
+                (None, None) => {
+                    let mut names = (1..).map(|n| format!("CONSTRAINT_{n}"));
+                    names.find(|name| !taken(name)).expect("the numbers do not end")
+                }
+            };
+            let condition = check::written(&tree.expr, &self.def.columns);
+            self.def.checks.push(Check { name, column, condition });
         }
         Ok(())
     }
@@ -303,6 +353,7 @@ impl Draft {
     /// The definition, if it is one that can be kept.
     pub fn finished(mut self) -> Result<TableDef, Error> {
         self.keys_of_foreign()?;
+        self.conditions()?;
         let def = &mut self.def;
         let whole = |column: usize, prefix: u32| prefix == 0 && long(def.columns[column].kind);
         let parts = def.indexes.iter().flat_map(|index| &index.parts);
@@ -330,6 +381,15 @@ impl Draft {
     }
 }
 
+/// The comment among a key's options.
+pub fn comment_of(options: &[ast::IndexOption]) -> String {
+    let comment = options.iter().rev().find_map(|option| match option {
+        ast::IndexOption::Comment(comment) => Some(comment.clone()),
+        ast::IndexOption::Using(_) => None,
+    });
+    comment.unwrap_or_default()
+}
+
 fn one_auto_column() -> Error {
     let why = "Incorrect table definition; there can be only one auto column and it must be defined as a key";
     refuse(1075, "42000", why)
@@ -337,9 +397,7 @@ fn one_auto_column() -> Error {
 
 fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, Error> {
     let by = &column.column;
-    if by.options.sort == Some(ast::OrderBySort::Desc) {
-        return unsupported("DESC in a key");
-    }
+    let desc = by.options.sort == Some(ast::OrderBySort::Desc);
     let (name, prefix) = match &by.expr {
         ast::Expr::Identifier(ident) => (&ident.value, 0),
         // `name(10)`: the parser takes it for a call.
@@ -356,11 +414,14 @@ fn key_part(columns: &[Column], column: &ast::IndexColumn) -> Result<IndexPart, 
     let at = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let at =
         at.ok_or_else(|| refuse(1072, "42000", format!("Key column '{name}' doesn't exist in table")))?;
-    Ok(IndexPart { column: at, prefix })
+    Ok(IndexPart { column: at, prefix, desc })
 }
 
 /// `CURRENT_TIMESTAMP` in one of its spellings.
 fn is_now(tree: &ast::Expr) -> bool {
+    if let ast::Expr::Nested(inner) = tree {
+        return is_now(inner);
+    }
     let text = tree.to_string().to_ascii_uppercase();
     let name = text.split('(').next().unwrap_or_default();
     matches!(name, "CURRENT_TIMESTAMP" | "NOW" | "LOCALTIME" | "LOCALTIMESTAMP")
@@ -419,6 +480,36 @@ fn members(data_type: &DataType) -> Result<Option<Arc<Members>>, Error> {
     // Blanks at the end are none, as in MySQL.
     let names = names.iter().map(|name| name.trim_end_matches(' ').to_owned()).collect();
     Ok(Some(Arc::new(Members { names, set: matches!(data_type, DataType::Set(_)) })))
+}
+
+/// What a type's name says beyond what its columns may hold.
+fn form(data_type: &DataType) -> Form {
+    match data_type {
+        DataType::Char(_) | DataType::Character(_) | DataType::Binary(_) => Form::Fixed,
+        DataType::Bool | DataType::Boolean => Form::Width(1),
+        DataType::TinyInt(Some(width))
+        | DataType::SmallInt(Some(width))
+        | DataType::Int2(Some(width))
+        | DataType::MediumInt(Some(width))
+        | DataType::Int(Some(width))
+        | DataType::Integer(Some(width))
+        | DataType::Int4(Some(width))
+        | DataType::BigInt(Some(width))
+        | DataType::Int8(Some(width))
+        | DataType::TinyIntUnsigned(Some(width))
+        | DataType::SmallIntUnsigned(Some(width))
+        | DataType::Int2Unsigned(Some(width))
+        | DataType::MediumIntUnsigned(Some(width))
+        | DataType::IntUnsigned(Some(width))
+        | DataType::IntegerUnsigned(Some(width))
+        | DataType::Int4Unsigned(Some(width))
+        | DataType::BigIntUnsigned(Some(width))
+        | DataType::Int8Unsigned(Some(width)) => match u8::try_from(*width) {
+            Ok(width @ 1..) => Form::Width(width),
+            _ => Form::Plain,
+        },
+        _ => Form::Plain,
+    }
 }
 
 fn kind(data_type: &DataType) -> Result<ColumnType, Error> {
@@ -511,17 +602,26 @@ fn too_long(got: u64, most: u32) -> Error {
     )
 }
 
-/// What stands behind a definition; of it all only the least id is more than a hint.
-pub fn options(options: &ast::CreateTableOptions, table: &str, vars: &mut Vars) -> Result<i64, Error> {
-    let mut ids_from = 0;
+/// What stands behind a definition and is more than a hint.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The least id that is handed out; 0: nothing is said of it.
+    pub ids_from: i64,
+    pub comment: Option<String>,
+}
+
+pub fn options(options: &ast::CreateTableOptions, table: &str, vars: &mut Vars) -> Result<Options, Error> {
+    let mut said = Options::default();
     let list = match options {
-        ast::CreateTableOptions::None => return Ok(0),
+        ast::CreateTableOptions::None => return Ok(said),
         ast::CreateTableOptions::Plain(list) => list,
         other => return unsupported(format!("the table options {other}")),
     };
     for option in list {
         match option {
-            ast::SqlOption::Comment(_) => {}
+            ast::SqlOption::Comment(
+                ast::CommentDef::WithEq(comment) | ast::CommentDef::WithoutEq(comment),
+            ) => said.comment = Some(comment.clone()),
             ast::SqlOption::NamedParenthesizedList(list) if list.key.value.eq_ignore_ascii_case("ENGINE") => {
                 let engine = list.name.as_ref().map_or("", |name| &name.value);
                 let others = ["MyISAM", "MEMORY", "Aria"];
@@ -545,7 +645,7 @@ pub fn options(options: &ast::CreateTableOptions, table: &str, vars: &mut Vars) 
                     | "STATS_AUTO_RECALC" | "STATS_SAMPLE_PAGES" | "MAX_ROWS" | "MIN_ROWS"
                     | "AVG_ROW_LENGTH" | "PACK_KEYS" | "CHECKSUM" | "DELAY_KEY_WRITE" => {}
                     "AUTO_INCREMENT" => match value.parse::<i64>() {
-                        Ok(first) if first >= 0 => ids_from = first,
+                        Ok(first) if first >= 0 => said.ids_from = first,
                         _ => return unsupported(format!("AUTO_INCREMENT={value}")),
                     },
                     other => return unsupported(format!("the table option {other}")),
@@ -554,7 +654,7 @@ pub fn options(options: &ast::CreateTableOptions, table: &str, vars: &mut Vars) 
             other => return unsupported(format!("the table option {other}")),
         }
     }
-    Ok(ids_from)
+    Ok(said)
 }
 
 fn charset(name: &str) -> Result<(), Error> {

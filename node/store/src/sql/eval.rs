@@ -226,7 +226,7 @@ fn compare_all(how: Comparison, a: &Datum, b: &Datum, checks: &Checks) -> Result
 }
 
 impl Arith {
-    fn sign(self) -> &'static str {
+    pub fn sign(self) -> &'static str {
         match self {
             Arith::Add => "+",
             Arith::Sub => "-",

@@ -10,6 +10,7 @@ use super::out::Direction;
 use super::schema;
 use super::select::Place;
 use super::tree::{Factor, SelectTree};
+use super::view;
 use crate::error::Error;
 use crate::request::ColumnHead;
 use crate::table::TableInfo;
@@ -35,16 +36,20 @@ pub(super) fn picked(items: &[Expr], place: &str, clause: &str) -> Result<Expr, 
         .ok_or_else(|| Error::NoColumn { column: place.into(), place: clause.into() })
 }
 
-/// A LIMIT or OFFSET: a number that is not negative.
+/// A LIMIT or OFFSET: a number that is not negative, and as in MySQL no expression.
 pub fn bound(tree: &Option<Ast>, otherwise: u64, compiler: &mut Compiler<'_>) -> Result<u64, Error> {
     let Some(tree) = tree else { return Ok(otherwise) };
+    let wrong = || Error::Syntax { why: format!("LIMIT is a number that is not negative, not {tree}") };
+    if !matches!(tree, Ast::Value(_)) {
+        return Err(wrong());
+    }
     let datum = compiler.value(tree)?;
     let n = match datum {
         Datum::Int(n) => u64::try_from(n).ok(),
         Datum::Dec(n) => n.as_whole().and_then(|n| u64::try_from(n).ok()),
         _ => None,
     };
-    n.ok_or_else(|| Error::Syntax { why: format!("LIMIT is a number that is not negative, not {tree}") })
+    n.ok_or_else(wrong)
 }
 
 /// The conditions that must all be true.
@@ -190,11 +195,16 @@ pub(super) fn tables(
             Factor::Table(table) => {
                 let find = place.tables.expect("a query with tables is planned where there are some");
                 let info = find(table)?;
-                if tree.from.len() == 1 && table.alias == info.name() {
+                if info.is_view() {
+                    let union = view::expanded(&info, place)?;
+                    let heads = union.heads().to_vec();
+                    (From::Derived(Box::new(union), None), heads, &table.alias)
+                } else if tree.from.len() == 1 && table.alias == info.name() {
                     let level = Level::new(From::Table(Arc::clone(&info)), 0, info.heads.len(), false, None);
                     return Ok((vec![level], Some(info), Vec::new()));
+                } else {
+                    (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
                 }
-                (From::Table(Arc::clone(&info)), info.heads.clone(), &table.alias)
             }
             Factor::Derived { parts, alias, columns, lateral } => {
                 let outer = place.outer.filter(|_| *lateral);

@@ -50,6 +50,19 @@ pub const fn function(
     Function { name, args_min, args_max, yields, call }
 }
 
+/// What an operator over an unsigned integer yields, which must be one too; behind it the expression in MySQL's words.
+pub static UNSIGNED: Function = function("UNSIGNED", 2, 2, Yields::First, |args, _| {
+    let fits = match &args[0] {
+        Datum::Int(n) => *n >= 0,
+        Datum::Dec(n) => n.as_whole().is_none_or(|n| u64::try_from(n).is_ok()),
+        _ => true,
+    };
+    if fits {
+        return Ok(args[0].clone());
+    }
+    Err(out_of_range("BIGINT UNSIGNED", &args[1].to_text().unwrap_or_default()))
+});
+
 /// As many as one likes.
 const ANY: usize = usize::MAX;
 

@@ -271,8 +271,8 @@ impl Insert {
                     self.duplicates += 1;
                     false
                 }
-                Err(error @ Error::NoParent { .. }) => {
-                    self.checks.warn("Warning", 1452, error.to_string());
+                Err(error @ (Error::NoParent { .. } | Error::Check { .. })) => {
+                    self.checks.warn("Warning", error.code().0, error.mysql_text(&env.vars.home));
                     false
                 }
                 Err(error) => return Err(error),

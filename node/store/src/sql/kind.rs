@@ -63,7 +63,9 @@ impl Kinds<'_> {
                 };
                 let integer = |kind| matches!(kind, ColumnType::Int { .. } | ColumnType::UInt { .. });
                 let integers = integer(a) && integer(b);
+                let unsigned = [a, b].iter().any(|kind| matches!(kind, ColumnType::UInt { .. }));
                 match how {
+                    _ if integers && unsigned && *how != Arith::Div => ColumnType::UInt { bits: 64 },
                     Arith::Whole => BIGINT,
                     Arith::Div => decimal(a_whole.saturating_add(b_scale), avg_scale(a_scale)),
                     _ if integers => BIGINT,

@@ -17,6 +17,7 @@ mod asking;
 mod calendar;
 mod call;
 mod change;
+mod check;
 mod compile;
 mod compound;
 mod convert;
@@ -47,7 +48,9 @@ mod sub;
 mod text;
 mod time;
 mod tree;
+mod unsigned;
 mod vars;
+mod view;
 mod written;
 
 #[cfg(test)]
@@ -56,8 +59,8 @@ mod tests;
 pub(crate) use addition::added;
 pub(crate) use alter::Alter;
 pub(crate) use asking::Asking;
-pub(crate) use datum::Datum;
-pub(crate) use datum::double;
+pub(crate) use check::{Conditions, added as added_checks, admit as admit_checks, meets};
+pub(crate) use datum::{Datum, double};
 pub use decimal::Decimal;
 pub(crate) use decimal::SCALE_MAX;
 pub(crate) use moment::{Moment, is_moment};
@@ -79,6 +82,7 @@ use sqlparser::ast::{self, Statement as Tree};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use text::Piece;
+use view::View;
 
 /// The statements of one request.
 pub(crate) struct Script {
@@ -173,6 +177,11 @@ impl Script {
             Some(pieces) => pieces,
             None => {
                 let cut = text::pieces(&self.sql, vars.ansi_quotes())?;
+                if cut.is_empty() && self.sql.trim_start().starts_with("/*M!") {
+                    // For a MariaDB alone, and none of its texts asks for more than another setting.
+                    self.pieces = Some(VecDeque::new());
+                    return Ok(Some(vec![done()]));
+                }
                 if cut.is_empty() {
                     return Err(Error::Sql { code: 1065, state: "42000", message: "Query was empty".into() });
                 }
@@ -234,12 +243,10 @@ const NOT_DONE: &[&[&str]] = &[
     &["CREATE", "SEQUENCE"],
     &["CREATE", "TRIGGER"],
     &["CREATE", "USER"],
-    &["CREATE", "VIEW"],
     &["DROP", "DATABASE"],
     &["DROP", "SCHEMA"],
     &["DROP", "SEQUENCE"],
     &["DROP", "USER"],
-    &["DROP", "VIEW"],
     &["FLUSH"],
     &["GRANT"],
     &["HANDLER"],
@@ -319,16 +326,13 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
     if defines && piece.has(&["SYSTEM", "VERSIONING"]) {
         return unsupported("SYSTEM VERSIONING");
     }
-    let comments = defines && piece.comments();
+    let behind_as = if piece.begins(&["CREATE"]) { piece.behind_as() } else { None };
     let options = piece.cut_options().map(|mut piece| piece.parse()).transpose()?;
     let tree = piece.parse()?;
     // What the last statement warned of can still be asked for while a SELECT of `@@warning_count` is planned.
     let before = std::mem::take(&mut vars.warnings);
     for name in collations {
         vars.collation(&name)?;
-    }
-    if comments {
-        vars.note(1235, "COMMENT of a table, a column or a key is not kept".into());
     }
     match tree {
         Tree::Query(tree) => {
@@ -415,6 +419,17 @@ fn statement(mut piece: Piece, sql: &str, vars: &mut Vars, ctx: &Context<'_>) ->
             }
             Ok(vec![Action::Drop(Drops::new(list, if_exists, !vars.foreign_checks()))])
         }
+        Tree::CreateView(tree) => {
+            let view = View::new(tree, behind_as.unwrap_or_default())?;
+            Ok(vec![Action::Alter(Box::new(Alter::view(view)))])
+        }
+        Tree::Drop { object_type: ast::ObjectType::View, if_exists, names, temporary: false, .. } => {
+            let mut list = Vec::new();
+            for name in &names {
+                list.push(vars.table(&tree::table_name(name)?)?.to_owned());
+            }
+            Ok(vec![Action::Drop(Drops { view: true, ..Drops::new(list, if_exists, false) })])
+        }
         Tree::Use(tree) => {
             let name = match &tree {
                 ast::Use::Object(name) | ast::Use::Database(name) | ast::Use::Schema(name) => {
@@ -476,8 +491,13 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
             };
             return Ok(vec![query(Query::Show(Show { about: About::Index(table), wanted: Wanted::All }))]);
         }
-        ["TRIGGERS" | "EVENTS", ..] | ["FUNCTION" | "PROCEDURE", "STATUS", ..] => {
-            return shown(Answer::new(&["Name"]), &Wanted::All, vars, ctx);
+        ["TRIGGERS", ..] => return shown(Answer::new(show::TRIGGERS), &Wanted::All, vars, ctx),
+        ["EVENTS", ..] => return shown(Answer::new(show::EVENTS), &Wanted::All, vars, ctx),
+        ["FUNCTION" | "PROCEDURE" | "PACKAGE", "STATUS", ..] | ["PACKAGE", "BODY", "STATUS", ..] => {
+            return shown(Answer::new(show::ROUTINES), &Wanted::All, vars, ctx);
+        }
+        ["SLAVE" | "REPLICA", "STATUS", ..] | ["ALL", "SLAVES", "STATUS", ..] => {
+            return shown(Answer::new(show::REPLICAS), &Wanted::All, vars, ctx);
         }
         ["PROCESSLIST"] | ["FULL", "PROCESSLIST"] => {
             return shown(show::processes(vars, ctx), &Wanted::All, vars, ctx);
@@ -531,8 +551,11 @@ fn show(mut piece: Piece, vars: &mut Vars, ctx: &Context<'_>) -> Result<Vec<Acti
             };
             about(About::Columns { table: tree::table_name(&table)?, full }, wanted)
         }
-        Tree::ShowCreate { obj_type: ast::ShowCreateObject::Table, obj_name } => {
-            about(About::Create(tree::table_name(&obj_name)?), Wanted::All)
+        Tree::ShowCreate { obj_type, obj_name }
+            if matches!(obj_type, ast::ShowCreateObject::Table | ast::ShowCreateObject::View) =>
+        {
+            let view = obj_type == ast::ShowCreateObject::View;
+            about(About::Create { table: tree::table_name(&obj_name)?, view }, Wanted::All)
         }
         other => {
             let words: Vec<_> = other.to_string().split_whitespace().take(3).map(str::to_owned).collect();

@@ -5,9 +5,10 @@
 
 use super::show::{key_mark, keys};
 use super::vars::Vars;
+use super::view;
 use super::written::type_of;
 use crate::foreign;
-use crate::request::{ColumnHead, ColumnType, ForeignKey};
+use crate::request::{Check, ColumnHead, ColumnType, ForeignKey};
 use crate::table::TableInfo;
 use crate::value::Value;
 use std::sync::Arc;
@@ -36,9 +37,8 @@ pub struct Made {
 fn made(names: &[&str], rows: Vec<Vec<Value>>) -> Made {
     let head = |name: &&str| ColumnHead {
         name: name.trim_start_matches('#').to_owned(),
-        table: String::new(),
         kind: if name.starts_with('#') { INT } else { TEXT },
-        members: None,
+        ..ColumnHead::default()
     };
     Made { heads: names.iter().map(head).collect(), rows }
 }
@@ -72,6 +72,12 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
         }
         "TABLES" => {
             let row = |Listed { info, rows, next_id }: &Listed| {
+                if info.is_view() {
+                    let mut row = vec![text("def"), home(), text(info.name()), text("VIEW")];
+                    row.resize(14, Value::Null);
+                    row.push(text("VIEW"));
+                    return row;
+                }
                 let count = Value::Int(*rows as i64);
                 let auto = next_id.map_or(Value::Null, Value::Int);
                 vec![
@@ -89,7 +95,7 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                     Value::Null,
                     text("utf8mb4_bin"),
                     text(""),
-                    text(""),
+                    text(&*info.def.comment),
                 ]
             };
             let names = [
@@ -155,7 +161,7 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                             text(name),
                             Value::Int(at as i64 + 1),
                             text(&*column.name),
-                            text("A"),
+                            text(if part.desc { "D" } else { "A" }),
                             Value::Int(*count as i64),
                             prefix,
                             text(if column.nullable { "YES" } else { "" }),
@@ -192,6 +198,10 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                     let (name, kind) = (text(&*key.name), text("FOREIGN KEY"));
                     rows.push(vec![text("def"), home(), name, home(), text(info.name()), kind]);
                 }
+                for check in &info.def.checks {
+                    let (name, kind) = (text(&*check.name), text("CHECK"));
+                    rows.push(vec![text("def"), home(), name, home(), text(info.name()), kind]);
+                }
             }
             let names = [
                 "CONSTRAINT_CATALOG",
@@ -202,6 +212,23 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
                 "CONSTRAINT_TYPE",
             ];
             made(&names, rows)
+        }
+        "CHECK_CONSTRAINTS" => {
+            let names = [
+                "CONSTRAINT_CATALOG",
+                "CONSTRAINT_SCHEMA",
+                "TABLE_NAME",
+                "CONSTRAINT_NAME",
+                "LEVEL",
+                "CHECK_CLAUSE",
+            ];
+            let row = |info: &Arc<TableInfo>, check: &Check| {
+                let level = if check.column.is_some() { "Column" } else { "Table" };
+                let (name, condition) = (text(&*check.name), text(&*check.condition));
+                vec![text("def"), home(), text(info.name()), name, text(level), condition]
+            };
+            let rows = all().flat_map(|info| info.def.checks.iter().map(move |check| row(info, check)));
+            made(&names, rows.collect())
         }
         "KEY_COLUMN_USAGE" => {
             let mut rows = Vec::new();
@@ -286,12 +313,34 @@ pub fn table(name: &str, tables: &[Listed], vars: &Vars) -> Option<Made> {
         "PARTITIONS" => {
             made(&["TABLE_SCHEMA", "TABLE_NAME", "PARTITION_NAME", "TABLESPACE_NAME"], Vec::new())
         }
-        "VIEWS" => made(&["TABLE_SCHEMA", "TABLE_NAME", "VIEW_DEFINITION"], Vec::new()),
+        "VIEWS" => made(view::COLUMNS, all().filter_map(|info| view::row(info, vars)).collect()),
         "TRIGGERS" => {
             made(&["TRIGGER_SCHEMA", "TRIGGER_NAME", "EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE"], Vec::new())
         }
         "ROUTINES" => made(&["ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE"], Vec::new()),
         "EVENTS" => made(&["EVENT_SCHEMA", "EVENT_NAME"], Vec::new()),
+        "INNODB_CMP" => made(
+            &[
+                "#page_size",
+                "#compress_ops",
+                "#compress_ops_ok",
+                "#compress_time",
+                "#uncompress_ops",
+                "#uncompress_time",
+            ],
+            Vec::new(),
+        ),
+        "INNODB_CMPMEM" => made(
+            &[
+                "#page_size",
+                "#buffer_pool_instance",
+                "#pages_used",
+                "#pages_free",
+                "#relocation_ops",
+                "#relocation_time",
+            ],
+            Vec::new(),
+        ),
         "ENGINES" => made(
             &["ENGINE", "SUPPORT", "COMMENT"],
             vec![vec![text("InnoDB"), text("DEFAULT"), text("Rows in memory, ordered by a majority")]],
@@ -319,7 +368,15 @@ fn column(info: &TableInfo, at: usize, vars: &Vars) -> Vec<Value> {
             (Value::Null, Value::Int(digits.into()), Value::Int(scale.into()))
         }
         ColumnType::Int { bits } | ColumnType::UInt { bits } => {
-            let digits = if bits > 32 { 19 } else { 10 };
+            let digits = match (bits, column.kind) {
+                (8, _) => 3,
+                (16, _) => 5,
+                (24, ColumnType::Int { .. }) => 7,
+                (24, _) => 8,
+                (32, _) => 10,
+                (_, ColumnType::Int { .. }) => 19,
+                _ => 20,
+            };
             (Value::Null, Value::Int(digits), Value::Int(0))
         }
         _ => (Value::Null, Value::Null, Value::Null),
@@ -346,7 +403,7 @@ fn column(info: &TableInfo, at: usize, vars: &Vars) -> Vec<Value> {
         text(key_mark(&info.def, at)),
         text(extra),
         text("select,insert,update,references"),
-        text(""),
+        text(&*column.comment),
         text(""),
     ]
 }

@@ -20,7 +20,7 @@ use super::sub::{Asked, settle};
 use super::tree::{Item, SelectTree};
 use super::vars::Vars;
 use crate::error::Error;
-use crate::request::{ColumnHead, Rows, StepResult};
+use crate::request::{ColumnHead, Form, Rows, StepResult};
 use crate::row;
 use crate::session::{Context, Env, Turn};
 use crate::txn::Walk;
@@ -191,6 +191,10 @@ impl Select {
                     _ => String::new(),
                 },
                 kind: kinds.of(item),
+                form: match item {
+                    Expr::Column(at) => heads[*at].form,
+                    _ => Form::Plain,
+                },
                 members: match item {
                     Expr::Column(at) => heads[*at].members.clone(),
                     _ => None,

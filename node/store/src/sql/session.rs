@@ -136,6 +136,8 @@ pub(super) fn set(
                     other => return unsupported(format!("SET TRANSACTION {other}")),
                 };
                 if session || for_session {
+                    let uncommitted = ast::TransactionIsolationLevel::ReadUncommitted;
+                    vars.uncommitted = mode == ast::TransactionMode::IsolationLevel(uncommitted);
                     vars.isolation = isolation;
                     vars.next_isolation = None;
                 } else {

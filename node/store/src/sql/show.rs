@@ -7,6 +7,7 @@ use super::eval::like;
 use super::expr::{Checks, Row};
 use super::tree::TableRef;
 use super::vars::Vars;
+use super::view;
 use super::written::{literal, show_create, type_of};
 use crate::apply::PRIMARY;
 use crate::error::Error;
@@ -28,10 +29,19 @@ pub enum Wanted {
 /// A question about tables, which needs a snapshot.
 #[derive(Debug)]
 pub enum About {
-    Tables { full: bool },
+    Tables {
+        full: bool,
+    },
     TableStatus,
-    Columns { table: TableRef, full: bool },
-    Create(TableRef),
+    Columns {
+        table: TableRef,
+        full: bool,
+    },
+    /// `view`: a table is none.
+    Create {
+        table: TableRef,
+        view: bool,
+    },
     Index(TableRef),
 }
 
@@ -62,6 +72,53 @@ pub fn wanted(filter: Option<ShowStatementFilter>) -> Result<Wanted, Error> {
     })
 }
 
+/// The columns of what there is none of here.
+pub const TRIGGERS: &[&str] = &[
+    "Trigger",
+    "Event",
+    "Table",
+    "Statement",
+    "Timing",
+    "Created",
+    "sql_mode",
+    "Definer",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
+];
+pub const EVENTS: &[&str] = &[
+    "Db",
+    "Name",
+    "Definer",
+    "Time zone",
+    "Type",
+    "Execute at",
+    "Interval value",
+    "Interval field",
+    "Starts",
+    "Ends",
+    "Status",
+    "Originator",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
+];
+pub const ROUTINES: &[&str] = &[
+    "Db",
+    "Name",
+    "Type",
+    "Definer",
+    "Modified",
+    "Created",
+    "Security_type",
+    "Comment",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
+];
+/// The first of those of a replica's state: no node here is one.
+pub const REPLICAS: &[&str] = &["Slave_IO_State", "Master_Host", "Master_User", "Master_Port"];
+
 /// A table of texts; `None` is NULL.
 pub struct Answer {
     pub heads: Vec<ColumnHead>,
@@ -71,8 +128,7 @@ pub struct Answer {
 impl Answer {
     pub fn new(names: &[&str]) -> Answer {
         let kind = ColumnType::Text { chars_max: 1024 };
-        let head =
-            |name: &&str| ColumnHead { name: (*name).to_owned(), table: String::new(), kind, members: None };
+        let head = |name: &&str| ColumnHead { name: (*name).to_owned(), kind, ..ColumnHead::default() };
         Answer { heads: names.iter().map(head).collect(), rows: Vec::new() }
     }
 
@@ -221,12 +277,19 @@ impl Show {
     fn answer(&self, env: &mut Env<'_>) -> Result<Answer, Error> {
         match &self.about {
             About::Tables { full } => {
-                let name = format!("Tables_in_{}", env.vars.home);
+                let like = match &self.wanted {
+                    Wanted::Like(pattern) => format!(" ({pattern})"),
+                    _ => String::new(),
+                };
+                let name = format!("Tables_in_{}{like}", env.vars.home);
                 let mut answer =
                     if *full { Answer::new(&[&name, "Table_type"]) } else { Answer::new(&[&name]) };
                 for info in env.txn.tables(env.store) {
                     match *full {
-                        true => answer.push([text(info.name()), text("BASE TABLE")]),
+                        true => {
+                            let kind = if info.is_view() { "VIEW" } else { "BASE TABLE" };
+                            answer.push([text(info.name()), text(kind)]);
+                        }
                         false => answer.push([text(info.name())]),
                     }
                 }
@@ -255,6 +318,12 @@ impl Show {
                 ];
                 let mut answer = Answer::new(&names).ints(&[2, 4, 5, 6, 7, 8, 9, 10, 15]);
                 for info in env.txn.tables(env.store) {
+                    if info.is_view() {
+                        let mut cells = [const { None }; 18];
+                        (cells[0], cells[17]) = (text(info.name()), text("VIEW"));
+                        answer.push(cells);
+                        continue;
+                    }
                     answer.push([
                         text(info.name()),
                         text("InnoDB"),
@@ -273,7 +342,7 @@ impl Show {
                         text("utf8mb4_bin"),
                         None,
                         text(""),
-                        text(""),
+                        text(&*info.def.comment),
                     ]);
                 }
                 Ok(answer)
@@ -282,8 +351,18 @@ impl Show {
                 let info = env.txn.table(env.store, env.vars.table(table)?)?;
                 Ok(columns(&info.def, *full))
             }
-            About::Create(table) => {
+            About::Create { table, view } => {
                 let info = env.txn.table(env.store, env.vars.table(table)?)?;
+                if info.is_view() {
+                    let names = ["View", "Create View", "character_set_client", "collation_connection"];
+                    let mut answer = Answer::new(&names);
+                    let made = view::show_create(&info.def, &env.vars.client.user);
+                    answer.push([text(info.name()), text(made), text("utf8mb4"), text("utf8mb4_bin")]);
+                    return Ok(answer);
+                }
+                if *view {
+                    return Err(view::not_of_type(env.vars, info.name(), "VIEW"));
+                }
                 let mut answer = Answer::new(&["Table", "Create Table"]);
                 answer.push([
                     text(info.name()),
@@ -311,6 +390,8 @@ impl Show {
                 ];
                 let mut answer = Answer::new(&names).ints(&[1, 3, 6, 7]);
                 for (name, unique, parts) in keys(&info.def) {
+                    let index = info.def.indexes.iter().find(|index| index.name == name);
+                    let comment = index.map_or("", |index| &index.comment);
                     for (at, part) in parts.iter().enumerate() {
                         let column = &info.def.columns[part.column];
                         answer.push([
@@ -319,14 +400,14 @@ impl Show {
                             text(name),
                             text((at + 1).to_string()),
                             text(&*column.name),
-                            text("A"),
+                            text(if part.desc { "D" } else { "A" }),
                             text(&*rows),
                             (part.prefix > 0).then(|| part.prefix.to_string()),
                             None,
                             text(if column.nullable { "YES" } else { "" }),
                             text("BTREE"),
                             text(""),
-                            text(""),
+                            text(comment),
                         ]);
                     }
                 }
@@ -353,7 +434,8 @@ pub fn key_mark(def: &TableDef, at: usize) -> &'static str {
 pub fn keys(def: &TableDef) -> Vec<(&str, bool, Vec<IndexPart>)> {
     let mut keys = Vec::new();
     if !def.primary.is_empty() {
-        let parts = def.primary.iter().map(|column| IndexPart { column: *column, prefix: 0 }).collect();
+        let parts =
+            def.primary.iter().map(|column| IndexPart { column: *column, ..IndexPart::default() }).collect();
         keys.push((PRIMARY, true, parts));
     }
     keys.extend(def.indexes.iter().map(|index| (index.name.as_str(), index.unique, index.parts.clone())));
@@ -387,8 +469,8 @@ fn columns(def: &TableDef, full: bool) -> Answer {
                 text(key),
                 default,
                 text(extra),
-                text("select,insert,update"),
-                text(""),
+                text("select,insert,update,references"),
+                text(&*column.comment),
             ]);
         } else {
             answer.push([text(&*column.name), text(kind), text(null), text(key), default, text(extra)]);

@@ -8,6 +8,7 @@ use super::schema::Listed;
 use super::select::{Place, Select};
 use super::show::Show;
 use super::tree::{ChangeTree, InsertTree, SelectTree, TableRef};
+use super::view::writable;
 use crate::error::Error;
 use crate::request::ColumnHead;
 use crate::session::{Env, Turn};
@@ -116,6 +117,7 @@ fn planned_as(query: &Query, env: &mut Env<'_>) -> Result<Stage, Error> {
         Query::Select(tree) => Stage::Select(Box::new(planned(tree, env)?)),
         Query::Insert(tree) => {
             let info = find(&tree.table, env)?;
+            writable(&info, "INSERT")?;
             let insert = Insert::new(tree, info, env)?;
             Stage::Insert(Box::new(match &tree.source {
                 None => insert,
@@ -124,6 +126,7 @@ fn planned_as(query: &Query, env: &mut Env<'_>) -> Result<Stage, Error> {
         }
         Query::Change(tree) => {
             let info = find(&tree.table, env)?;
+            writable(&info, if tree.set.is_some() { "UPDATE" } else { "DELETE" })?;
             let Env { txn, store, vars, ctx, .. } = env;
             let txn = RefCell::new(&mut **txn);
             let find = |table: &TableRef| txn.borrow_mut().table(store, vars.table(table)?);
@@ -147,7 +150,7 @@ pub fn planned(tree: &SelectTree, env: &mut Env<'_>) -> Result<Select, Error> {
     Select::new(tree, Place { vars, ctx, tables: Some(&find), list: Some(&list), outer: None })
 }
 
-fn listed(txn: &mut Txn, store: &Store) -> Vec<Listed> {
+pub fn listed(txn: &mut Txn, store: &Store) -> Vec<Listed> {
     let count = |info: Arc<TableInfo>| {
         let (rows, next_id) = (store.rows_about(info.id), store.next_id_about(info.id));
         Listed { info, rows, next_id }

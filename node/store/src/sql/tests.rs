@@ -4,6 +4,8 @@
 //! back. With `PLAIT_GOLDEN=write` the scripts are written anew, and the difference is the review.
 //! Beside the scripts, a law: however small the slices are in which a statement is run, it answers the same.
 
+mod starts;
+
 use super::text::{EXPR_DEPTH_MAX, TREE_DEPTH_MAX};
 use crate::session::{Context, Progress, Session};
 use crate::{Client, Error, Local, Request, Settings, StepResult, Store, Value};
@@ -141,7 +143,7 @@ impl Node {
         }
         if let Some(error) = error {
             let (code, state) = error.code();
-            let _ = writeln!(out, "error {code} ({state}): {error}");
+            let _ = writeln!(out, "error {code} ({state}): {}", error.mysql_text("shop"));
         }
         out
     }
@@ -221,7 +223,10 @@ macro_rules! scripts {
 
 scripts!(
     aggregates,
+    blanks,
+    checks,
     clients,
+    comments,
     conversions,
     deletes,
     definitions,
@@ -243,8 +248,10 @@ scripts!(
     transactions,
     types,
     unions,
+    unsigned,
     updates,
     variables,
+    views,
 );
 
 /// Conditions over the columns of `two_keys()`'s table.

@@ -4,8 +4,9 @@
 //! Bounds: what is walked by recursion must not be led deeper than the stack is, for no panic tells of that. Nesting
 //! is the parser's own bound; what it builds in a loop, a chain of operators, is counted here before it is built.
 
+use super::written::text as literal;
 use crate::error::Error;
-use sqlparser::ast::Statement as Ast;
+use sqlparser::ast::{Expr, Query, Statement as Ast};
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -55,6 +56,31 @@ pub fn pieces(sql: &str, ansi_quotes: bool) -> Result<Vec<Piece>, Error> {
     }
     pieces.retain(|piece| !piece.tokens.is_empty());
     Ok(pieces)
+}
+
+/// The tree of a condition by itself.
+pub fn condition(sql: &str) -> Result<Expr, Error> {
+    alone(sql, |parser| parser.parse_expr())
+}
+
+/// The tree of a query by itself.
+pub fn query(sql: &str) -> Result<Query, Error> {
+    alone(sql, |parser| parser.parse_query().map(|query| *query))
+}
+
+fn alone<T>(sql: &str, parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>) -> Result<T, Error> {
+    let mut pieces = pieces(sql, false)?;
+    let (Some(piece), true) = (pieces.pop(), pieces.is_empty()) else {
+        return Err(Error::Syntax { why: "this is one expression or query".into() });
+    };
+    piece.check_depth()?;
+    let parser = Parser::new(&DIALECT).with_recursion_limit(NESTING_MAX);
+    let mut parser = parser.with_tokens_with_locations(piece.tokens);
+    let tree = parse(&mut parser).map_err(refused)?;
+    match parser.next_token().token {
+        Token::EOF => Ok(tree),
+        other => Err(Error::Syntax { why: format!("unexpected '{other}' behind it") }),
+    }
 }
 
 /// A token's word in upper case, if it is an unquoted word.
@@ -133,6 +159,37 @@ impl Piece {
         self.tokens[0].span.start
     }
 
+    /// What stands behind the first AS outside of parentheses, in words that mean the same in any sql_mode; whether
+    /// a variable or a `?` is among them.
+    pub fn behind_as(&self) -> Option<(String, bool)> {
+        let mut depth = 0_usize;
+        let at = self.tokens.iter().position(|token| {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && is(Some(token), "AS")
+        })?;
+        let (mut out, mut varies) = (String::new(), false);
+        let mut end: Option<Location> = None;
+        for token in &self.tokens[at + 1..] {
+            if end.is_some_and(|end| end != token.span.start) {
+                out.push(' ');
+            }
+            end = Some(token.span.end);
+            match &token.token {
+                Token::SingleQuotedString(value) | Token::DoubleQuotedString(value) => out += &literal(value),
+                other => {
+                    varies |= matches!(other, Token::Placeholder(_) | Token::AtSign)
+                        || word(token).is_some_and(|word| word.value.starts_with('@'));
+                    out += &other.to_string();
+                }
+            }
+        }
+        Some((out, varies))
+    }
+
     /// The collations that it names, each once.
     pub fn collations(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -151,14 +208,6 @@ impl Piece {
     /// Whether these words follow each other in it.
     pub fn has(&self, words: &[&str]) -> bool {
         (0..self.tokens.len()).any(|from| words.iter().enumerate().all(|(at, text)| self.is(from + at, text)))
-    }
-
-    /// Whether a comment is given to a table, a column or a key.
-    pub fn comments(&self) -> bool {
-        (0..self.tokens.len()).filter(|at| self.is(*at, "COMMENT")).any(|at| {
-            let equals = self.tokens.get(at + 1).is_some_and(|token| token.token == Token::Eq);
-            self.literal(at + 1 + usize::from(equals)).is_some()
-        })
     }
 
     /// Takes the options of a table out of an ALTER TABLE, in which the parser knows few of them, and gives them as
@@ -256,6 +305,38 @@ impl Piece {
         }
     }
 
+    /// `NATIONAL CHAR`, `NCHAR`: every text here is of one set. `LONG` and `LONG BYTE` are `MEDIUMTEXT` and
+    /// `MEDIUMBLOB`.
+    fn cut_national(&mut self) {
+        for at in (1..self.tokens.len()).rev() {
+            let name = self.tokens[at - 1].token.clone();
+            if !self.is(at, "LONG") || !matches!(name, Token::Word(_)) || self.is(at - 1, "KEY") {
+                continue;
+            }
+            let bytes = self.is(at + 1, "BYTE") || self.is(at + 1, "VARBINARY");
+            if bytes || self.is(at + 1, "VARCHAR") {
+                self.tokens.remove(at + 1);
+            }
+            let keyword = if bytes { Keyword::MEDIUMBLOB } else { Keyword::MEDIUMTEXT };
+            let value = if bytes { "MEDIUMBLOB" } else { "MEDIUMTEXT" }.to_owned();
+            self.tokens[at].token = Token::Word(Word { value, quote_style: None, keyword });
+        }
+        for at in (1..self.tokens.len()).rev() {
+            let text = ["CHAR", "CHARACTER", "VARCHAR", "VARCHARACTER"];
+            if self.is(at - 1, "NATIONAL") && text.iter().any(|text| self.is(at, text)) {
+                self.tokens.remove(at - 1);
+            }
+        }
+        for at in 1..self.tokens.len() {
+            if self.is(at, "NCHAR")
+                && !self.tokens[at - 1].token.eq(&Token::Comma)
+                && let Token::Word(word) = &mut self.tokens[at].token
+            {
+                (word.value, word.keyword) = ("CHAR".into(), Keyword::CHAR);
+            }
+        }
+    }
+
     /// Puts another keyword in the first one's place.
     pub fn instead_of_first(&mut self, keyword: &str) {
         self.tokens[0].token = Token::make_keyword(keyword);
@@ -275,6 +356,9 @@ impl Piece {
     fn translate(&mut self) {
         if self.begins(&["CREATE", "TABLE"]) {
             self.cut_pages();
+        }
+        if self.begins(&["CREATE", "TABLE"]) || self.begins(&["ALTER", "TABLE"]) {
+            self.cut_national();
         }
         if self.begins(&["ALTER", "TABLE"]) {
             // `DROP KEY k` is `DROP INDEX k`.

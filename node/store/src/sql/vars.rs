@@ -14,6 +14,7 @@ use crate::request::{Client, Isolation, Prepared};
 use crate::session::Context;
 use crate::value::Value;
 use plait_base::{Seqno, Slot};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -77,6 +78,10 @@ pub struct Vars {
     pub asks: Asks,
     /// The position of the last commit.
     pub last_written: Option<Seqno>,
+    /// How deep the query that is planned stands in views.
+    pub views: Cell<u32>,
+    /// READ UNCOMMITTED was asked for, which is served as READ COMMITTED.
+    pub uncommitted: bool,
 }
 
 impl Vars {
@@ -101,6 +106,8 @@ impl Vars {
             locks: named::Held::default(),
             asks: Asks::Refused,
             last_written: None,
+            views: Cell::new(0),
+            uncommitted: false,
         }
     }
 }
@@ -143,12 +150,14 @@ const KNOWN: &[(&str, Rule, &str)] = &[
     ("interactive_timeout", Rule::Kept, "28800"),
     ("lc_time_names", Rule::Same, "en_US"),
     ("license", Rule::Fixed, "MIT OR Apache-2.0"),
+    ("lock_wait_timeout", Rule::Kept, "31536000"),
     ("lower_case_table_names", Rule::Fixed, "0"),
     ("max_allowed_packet", Rule::Kept, "16777216"),
     ("max_execution_time", Rule::Kept, "0"),
     ("net_buffer_length", Rule::Kept, "16384"),
     ("net_read_timeout", Rule::Kept, "30"),
     ("net_write_timeout", Rule::Kept, "60"),
+    ("optimizer_switch", Rule::Kept, "default=on"),
     ("performance_schema", Rule::Fixed, "0"),
     ("profiling", Rule::Same, "0"),
     ("protocol_version", Rule::Fixed, "10"),
@@ -266,7 +275,8 @@ impl Vars {
 
     /// Keeps what the statement failed with, for `SHOW WARNINGS`.
     pub fn failed(&mut self, error: &Error) {
-        self.warnings = vec![Warning { level: "Error", code: error.code().0, message: error.mysql_text() }];
+        self.warnings =
+            vec![Warning { level: "Error", code: error.code().0, message: error.mysql_text(&self.home) }];
         self.row_count = -1;
     }
 
@@ -386,6 +396,11 @@ impl Vars {
             "auto_increment_offset" => self.slot.get().to_string(),
             "galera_compat" => i64::from(ctx.galera).to_string(),
             "autocommit" => i64::from(self.autocommit).to_string(),
+            "transaction_isolation" | "tx_isolation"
+                if self.uncommitted && self.isolation == Isolation::ReadCommitted =>
+            {
+                "READ-UNCOMMITTED".into()
+            }
             "transaction_isolation" | "tx_isolation" => isolation_name(self.isolation).into(),
             name => match self.set.get(name) {
                 Some(value) => value.to_string(),
@@ -435,6 +450,7 @@ impl Vars {
             "autocommit" => self.autocommit = text == "1",
             "transaction_isolation" | "tx_isolation" => {
                 self.isolation = isolation_named(&text).ok_or_else(|| wrong(name, &text))?;
+                self.uncommitted = text.eq_ignore_ascii_case("READ-UNCOMMITTED");
                 self.next_isolation = None;
             }
             name if name.starts_with("character_set") && !charset(&text) => {

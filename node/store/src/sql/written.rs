@@ -4,18 +4,31 @@
 
 use super::ddl::{LONGTEXT, MEDIUMTEXT, TEXT, long};
 use crate::foreign;
-use crate::request::{Column, ColumnType, IndexPart, TableDef};
+use crate::request::{Column, ColumnType, Form, IndexPart, TableDef};
 use crate::value::Value;
 use std::fmt::Write as _;
 
-/// A column's type as MySQL writes it.
-pub fn type_name(kind: ColumnType) -> String {
+/// A kind as MariaDB writes it.
+fn type_name(kind: ColumnType, form: Form) -> String {
+    let width = |own: u8| if let Form::Width(width) = form { width } else { own };
     match kind {
-        ColumnType::Int { bits: 8 } => "tinyint".into(),
-        ColumnType::Int { bits: 16 } => "smallint".into(),
-        ColumnType::Int { bits: 24 } => "mediumint".into(),
-        ColumnType::Int { bits: 32 } => "int".into(),
-        ColumnType::Int { .. } => "bigint".into(),
+        ColumnType::Int { bits: 8 } => format!("tinyint({})", width(4)),
+        ColumnType::Int { bits: 16 } => format!("smallint({})", width(6)),
+        ColumnType::Int { bits: 24 } => format!("mediumint({})", width(9)),
+        ColumnType::Int { bits: 32 } => format!("int({})", width(11)),
+        ColumnType::Int { .. } => format!("bigint({})", width(20)),
+        ColumnType::UInt { bits } => {
+            let own = match bits {
+                8 => 3,
+                16 => 5,
+                24 => 8,
+                32 => 10,
+                _ => 20,
+            };
+            format!("{} unsigned", type_name(ColumnType::Int { bits }, Form::Width(width(own))))
+        }
+        ColumnType::Text { chars_max } if form == Form::Fixed => format!("char({chars_max})"),
+        ColumnType::Bytes { bytes_max } if form == Form::Fixed => format!("binary({bytes_max})"),
         ColumnType::Text { chars_max: LONGTEXT } => "longtext".into(),
         ColumnType::Text { chars_max: MEDIUMTEXT } => "mediumtext".into(),
         ColumnType::Text { chars_max: TEXT } => "text".into(),
@@ -25,7 +38,6 @@ pub fn type_name(kind: ColumnType) -> String {
         ColumnType::Bytes { bytes_max: TEXT } => "blob".into(),
         ColumnType::Bytes { bytes_max } => format!("varbinary({bytes_max})"),
         ColumnType::Decimal { digits, scale } => format!("decimal({digits},{scale})"),
-        ColumnType::UInt { bits } => format!("{} unsigned", type_name(ColumnType::Int { bits })),
         ColumnType::Double => "double".into(),
         ColumnType::Float => "float".into(),
         ColumnType::DateTime { digits: 0 } => "datetime".into(),
@@ -39,13 +51,35 @@ pub fn type_name(kind: ColumnType) -> String {
 
 /// A column's whole type as MySQL writes it.
 pub fn type_of(column: &Column) -> String {
-    let Some(members) = &column.members else { return type_name(column.kind) };
+    let Some(members) = &column.members else { return type_name(column.kind, column.form) };
     let names: Vec<_> = members.names.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
     format!("{}({})", if members.set { "set" } else { "enum" }, names.join(","))
 }
 
-fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
+}
+
+/// A text as a literal of one line.
+pub fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('\'');
+    for c in text.chars() {
+        match c {
+            '\'' => out += "''",
+            '\\' => out += "\\\\",
+            '\n' => out += "\\n",
+            '\r' => out += "\\r",
+            '\0' => out += "\\0",
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+fn comment(comment: &str, sign: &str) -> String {
+    if comment.is_empty() { String::new() } else { format!(" COMMENT{sign}{}", text(comment)) }
 }
 
 /// A value as a literal.
@@ -53,7 +87,7 @@ pub fn literal(value: &Value) -> String {
     match value {
         Value::Null => "NULL".into(),
         Value::Int(_) | Value::UInt(_) | Value::Dec(_) | Value::Double(_) => format!("'{value}'"),
-        Value::Text(text) => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
+        Value::Text(value) => text(value),
         Value::Bytes(bytes) => bytes.iter().fold("0x".to_owned(), |mut out, byte| {
             let _ = write!(out, "{byte:02X}");
             out
@@ -92,6 +126,10 @@ pub fn show_create(def: &TableDef, next_id: Option<i64>) -> String {
         if def.auto_increment == Some(at) {
             line += " AUTO_INCREMENT";
         }
+        line += &comment(&column.comment, " ");
+        for check in def.checks.iter().filter(|check| check.column == Some(at)) {
+            line += &format!(" CHECK ({})", check.condition);
+        }
         lines.push(line);
     }
     if !def.primary.is_empty() {
@@ -101,19 +139,27 @@ pub fn show_create(def: &TableDef, next_id: Option<i64>) -> String {
     for index in &def.indexes {
         let part = |part: &IndexPart| {
             let name = quoted(&def.columns[part.column].name);
-            if part.prefix == 0 { name } else { format!("{name}({})", part.prefix) }
+            let name = if part.prefix == 0 { name } else { format!("{name}({})", part.prefix) };
+            if part.desc { name + " DESC" } else { name }
         };
         let parts: Vec<_> = index.parts.iter().map(part).collect();
         let unique = if index.unique { "UNIQUE " } else { "" };
-        lines.push(format!("  {unique}KEY {} ({})", quoted(&index.name), parts.join(",")));
+        let comment = comment(&index.comment, " ");
+        lines.push(format!("  {unique}KEY {} ({}){comment}", quoted(&index.name), parts.join(",")));
     }
     // As InnoDB lists them.
     let mut keys: Vec<_> = def.foreign.iter().collect();
     keys.sort_by(|one, other| one.name.cmp(&other.name));
     lines.extend(keys.into_iter().map(|key| format!("  {}", foreign::shown(def, key))));
+    for check in def.checks.iter().filter(|check| check.column.is_none()) {
+        lines.push(format!("  CONSTRAINT {} CHECK ({})", quoted(&check.name), check.condition));
+    }
     let name = quoted(&def.name);
     let body = lines.join(",\n");
     // As MySQL leaves it out where counting begins.
     let ids = next_id.filter(|id| *id > 1).map_or_else(String::new, |id| format!(" AUTO_INCREMENT={id}"));
-    format!("CREATE TABLE {name} (\n{body}\n) ENGINE=InnoDB{ids} DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
+    let comment = comment(&def.comment, "=");
+    format!(
+        "CREATE TABLE {name} (\n{body}\n) ENGINE=InnoDB{ids} DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin{comment}"
+    )
 }

@@ -43,7 +43,7 @@ fn do_it(cluster: &mut Cluster, deed: &Deed, oldest: Seqno, kept: Seqno) {
         Deed::Delete(id) => Request::Run(vec![delete("t", *id)]),
         Deed::InsertNew(v) => Request::Run(vec![insert_new("n", *v)]),
         Deed::Drop => Request::DropTable { name: "t".into(), if_exists: true },
-        Deed::Create => Request::CreateTable(TableDef { if_not_exists: true, ..pairs("t") }),
+        Deed::Create => Request::CreateTable(TableDef { if_not_exists: true, ..pairs("t") }.into()),
         Deed::Collect => {
             for node in &mut cluster.nodes {
                 node.store.forget_removed(kept);
@@ -72,7 +72,7 @@ proptest! {
         let mut cluster = Cluster::new(settings);
         let mut session = cluster.session(1);
         for def in [pairs("t"), numbered("n")] {
-            prop_assert!(cluster.ask(&mut session, Request::CreateTable(def)).reply.is_ok());
+            prop_assert!(cluster.ask(&mut session, Request::CreateTable(def.into())).reply.is_ok());
         }
         let mut generations: [(Seqno, State); 2] = [(Seqno::ZERO, State::new()), (Seqno::ZERO, State::new())];
         for (round, (before, during, slice)) in rounds.iter().enumerate() {

@@ -57,7 +57,7 @@ fn a_table_made_anew_begins_anew() {
     let mut session = cluster.session(2);
     let drop = Request::DropTable { name: "t".into(), if_exists: false };
     cluster.ask(&mut session, drop).reply.expect("it is there");
-    cluster.ask(&mut session, Request::CreateTable(numbered("t"))).reply.expect("the name is free");
+    cluster.ask(&mut session, Request::CreateTable(numbered("t").into())).reply.expect("the name is free");
     assert_eq!(insert_id(&mut cluster, 2, "t"), 2);
 }
 
@@ -113,7 +113,7 @@ proptest! {
         plant();
         let mut cluster = Cluster::new(Settings { id_block: 4, ..Settings::default() });
         let mut session = cluster.session(1);
-        prop_assert!(cluster.ask(&mut session, Request::CreateTable(numbered("t"))).reply.is_ok());
+        prop_assert!(cluster.ask(&mut session, Request::CreateTable(numbered("t").into())).reply.is_ok());
         let mut used = BTreeSet::new();
         for deed in deeds {
             match deed {

@@ -18,13 +18,7 @@ pub fn proposal(n: u64) -> ProposalId {
 }
 
 pub fn int(name: &str) -> Column {
-    Column {
-        name: name.into(),
-        kind: ColumnType::Int { bits: 64 },
-        nullable: true,
-        default: None,
-        members: None,
-    }
+    Column { name: name.into(), kind: ColumnType::Int { bits: 64 }, nullable: true, ..Column::default() }
 }
 
 /// `id`, `v`; the key is `id`.
@@ -33,13 +27,7 @@ pub fn pairs(name: &str) -> TableDef {
         name: name.into(),
         columns: vec![int("id"), int("v")],
         primary: vec![0],
-        auto_increment: None,
-        indexes: Vec::new(),
-        stamps: Vec::new(),
-        foreign: Vec::new(),
-        if_not_exists: false,
-        unchecked: false,
-        ids_from: 0,
+        ..TableDef::default()
     }
 }
 
@@ -122,7 +110,10 @@ impl Cluster {
         let mut cluster = Cluster::new(Settings::default());
         for def in defs {
             let mut session = cluster.session(1);
-            cluster.ask(&mut session, Request::CreateTable(def.clone())).reply.expect("a table can be made");
+            cluster
+                .ask(&mut session, Request::CreateTable(def.clone().into()))
+                .reply
+                .expect("a table can be made");
         }
         cluster
     }

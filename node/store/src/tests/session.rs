@@ -258,10 +258,10 @@ fn a_reply_names_the_newest_position_it_rests_on() {
         .reply
         .expect("it is there");
     assert_eq!(rests_on(&mut cluster, get("t", 2)), Seqno(5));
-    let answer = cluster.ask(&mut a, Request::CreateTable(pairs("t")));
+    let answer = cluster.ask(&mut a, Request::CreateTable(pairs("t").into()));
     assert_eq!(answer.depends_on, Seqno(6), "a commit rests on itself");
     // A refused definition rests on its own position.
-    let answer = cluster.ask(&mut a, Request::CreateTable(pairs("t")));
+    let answer = cluster.ask(&mut a, Request::CreateTable(pairs("t").into()));
     assert_eq!(answer.reply, Err(Error::TableExists { table: "t".into() }));
     assert_eq!(answer.depends_on, Seqno(7));
 }
@@ -334,12 +334,12 @@ fn a_table_that_changes_under_a_transaction_ends_it() {
         .ask(&mut b, Request::DropTable { name: "t".into(), if_exists: false })
         .reply
         .expect("it is there");
-    cluster.ask(&mut b, Request::CreateTable(pairs("t"))).reply.expect("the name is free");
+    cluster.ask(&mut b, Request::CreateTable(pairs("t").into())).reply.expect("the name is free");
     assert_eq!(cluster.commit(&mut a), Err(Error::SchemaChanged { table: "t".into() }));
     // A snapshot from before the table: begin again and see it.
     cluster.begin(&mut a, Isolation::RepeatableRead);
     cluster.run(&mut a, vec![get("t", 1)]).expect("it may read");
-    cluster.ask(&mut b, Request::CreateTable(pairs("u"))).reply.expect("the name is free");
+    cluster.ask(&mut b, Request::CreateTable(pairs("u").into())).reply.expect("the name is free");
     assert_eq!(cluster.run(&mut a, vec![get("u", 1)]), Err(Error::SchemaChanged { table: "u".into() }));
     assert_eq!(cluster.run(&mut b, vec![get("w", 1)]), Err(Error::NoTable { table: "w".into() }));
 }
@@ -349,7 +349,7 @@ fn a_definition_commits_what_was_open() {
     let (mut cluster, mut a, _) = bank();
     cluster.begin(&mut a, Isolation::RepeatableRead);
     cluster.run(&mut a, vec![add("t", 1, 1)]).expect("nobody is in its way");
-    let reply = cluster.ask(&mut a, Request::CreateTable(pairs("u"))).reply.expect("the name is free");
+    let reply = cluster.ask(&mut a, Request::CreateTable(pairs("u").into())).reply.expect("the name is free");
     assert!(!reply.in_transaction);
     assert_eq!(value(&mut cluster, 2, 1), Some(11));
     for (if_exists, known) in [(true, true), (false, false)] {
@@ -423,12 +423,11 @@ fn bad_steps_are_refused_with_what_is_wrong() {
             name: "k".into(),
             kind: ColumnType::Text { chars_max: 10_000 },
             nullable: false,
-            default: None,
-            members: None,
+            ..Column::default()
         }],
         ..pairs("long")
     };
-    cluster.ask(&mut a, Request::CreateTable(text)).reply.expect("the name is free");
+    cluster.ask(&mut a, Request::CreateTable(text.into())).reply.expect("the name is free");
     let step = Step::Insert { table: "long".into(), row: vec![long.as_str().into()] };
     assert!(matches!(cluster.run(&mut a, vec![step]), Err(Error::TooLarge { .. })));
 }
@@ -447,7 +446,7 @@ fn definitions_that_cannot_be_are_refused() {
         (pairs(&"x".repeat(65)), 1059),
         (pairs(""), 1166),
     ] {
-        let error = cluster.ask(&mut a, Request::CreateTable(def)).reply.expect_err("it cannot be");
+        let error = cluster.ask(&mut a, Request::CreateTable(def.into())).reply.expect_err("it cannot be");
         assert_eq!(error.code().0, code, "{error}");
     }
     assert!(cluster.log.is_empty(), "nothing of it was ordered");
@@ -457,7 +456,7 @@ fn definitions_that_cannot_be_are_refused() {
 fn a_write_set_beyond_its_bound_is_refused_before_it_is_ordered() {
     let mut cluster = Cluster::new(Settings { writeset_bytes_max: 300, ..Settings::default() });
     let mut a = cluster.session(1);
-    cluster.ask(&mut a, Request::CreateTable(pairs("t"))).reply.expect("the name is free");
+    cluster.ask(&mut a, Request::CreateTable(pairs("t").into())).reply.expect("the name is free");
     let many = (0..50).map(|id| insert("t", id, 0)).collect();
     assert!(matches!(cluster.run(&mut a, many), Err(Error::TooLarge { max: 300, .. })));
     assert_eq!(cluster.log.len(), 1);

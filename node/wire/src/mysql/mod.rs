@@ -23,7 +23,7 @@
 //!         Ok(Event::Login(login)) if login.proves(&auth::stored("plait")) => conn.ok(&Okay::default(), false, &mut out),
 //!         Ok(Event::Login(login)) => conn.deny(&login, "127.0.0.1", &mut out),
 //!         Ok(Event::Command(Command::Query(_text))) => {
-//!             let columns = [Column { schema: "shop", table: "t", name: "n", kind: ColumnKind::Int { bits: 32, unsigned: false }, flags: 0 }];
+//!             let columns = [Column { schema: "shop", table: "t", name: "n", kind: ColumnKind::Int { bits: 32, unsigned: false, width: 0 }, flags: 0 }];
 //!             conn.begin_rows(&columns, &mut out);
 //!             conn.row([Cell::Int(1)], &mut out);
 //!             conn.end_rows(0, false, &mut out);

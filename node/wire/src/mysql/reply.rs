@@ -30,10 +30,11 @@ pub struct Column<'a> {
 /// A column's type as a client is told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// An integer of 8, 16, 24, 32 or 64 bits.
+    /// An integer of 8, 16, 24, 32 or 64 bits. `width`: of its display; 0: the kind's own.
     Int {
         bits: u8,
         unsigned: bool,
+        width: u8,
     },
     /// Text of at most this many characters.
     Text {
@@ -42,6 +43,14 @@ pub enum ColumnKind {
     /// Bytes, at most this many.
     Bytes {
         bytes_max: u32,
+    },
+    /// CHAR of so many characters.
+    Char {
+        chars: u32,
+    },
+    /// BINARY of so many bytes.
+    Binary {
+        bytes: u32,
     },
     /// A decimal number with this many digits, of which `scale` are behind the point.
     Decimal {
@@ -65,14 +74,15 @@ impl ColumnKind {
     /// (type, display length in bytes, decimals, flags, character set)
     fn wire(self) -> (u8, u32, u8, u16, u8) {
         match self {
-            ColumnKind::Int { bits, unsigned } => {
-                let (code, width) = match bits {
-                    8 => (kind::TINY, 4),
-                    16 => (kind::SHORT, 6),
-                    24 => (kind::INT24, 9),
-                    32 => (kind::LONG, 11),
+            ColumnKind::Int { bits, unsigned, width } => {
+                let (code, own) = match bits {
+                    8 => (kind::TINY, if unsigned { 3 } else { 4 }),
+                    16 => (kind::SHORT, if unsigned { 5 } else { 6 }),
+                    24 => (kind::INT24, if unsigned { 8 } else { 9 }),
+                    32 => (kind::LONG, if unsigned { 10 } else { 11 }),
                     _ => (kind::LONGLONG, 20),
                 };
+                let width = if width == 0 { own } else { u32::from(width) };
                 let sign = if unsigned { column::UNSIGNED } else { 0 };
                 (code, width, 0, column::NUM | column::BINARY | sign, charset::BINARY)
             }
@@ -83,6 +93,8 @@ impl ColumnKind {
             ColumnKind::Bytes { bytes_max } if bytes_max > 4 * VARCHAR_MAX => {
                 (kind::BLOB, bytes_max, 0, column::BLOB | column::BINARY, charset::BINARY)
             }
+            ColumnKind::Char { chars } => (kind::STRING, chars * 4, 0, 0, charset::UTF8MB4),
+            ColumnKind::Binary { bytes } => (kind::STRING, bytes, 0, column::BINARY, charset::BINARY),
             ColumnKind::Bytes { bytes_max } => {
                 (kind::VAR_STRING, bytes_max, 0, column::BINARY, charset::BINARY)
             }

@@ -268,7 +268,7 @@ fn select(conn: &mut Connection) -> Vec<(u8, Vec<u8>)> {
             schema: "shop",
             table: "t",
             name: "n",
-            kind: ColumnKind::Int { bits: 64, unsigned: false },
+            kind: ColumnKind::Int { bits: 64, unsigned: false, width: 0 },
             flags: 0,
         },
         Column { schema: "shop", table: "t", name: "t", kind: ColumnKind::Text { chars_max: 10 }, flags: 0 },
@@ -482,7 +482,7 @@ fn a_prepared_statement_takes_its_values_and_answers_in_binary() {
     let (event, _) = command(&mut conn, b"\x16SELECT ?");
     assert_eq!(event, Some(Ok(Event::Command(Command::Prepare("SELECT ?".into())))));
     let name = |name, kind| Column { schema: "", table: "", name, kind, flags: 0 };
-    let columns = [name("n", ColumnKind::Int { bits: 32, unsigned: false })];
+    let columns = [name("n", ColumnKind::Int { bits: 32, unsigned: false, width: 0 })];
     conn.prepared(7, 8, &columns, &mut out);
     let sent = packets(&out);
     assert_eq!(sent[0].1, [0, 7, 0, 0, 0, 1, 0, 8, 0, 0, 0, 0]);
@@ -525,9 +525,9 @@ fn a_prepared_statement_takes_its_values_and_answers_in_binary() {
     assert_eq!(event, Some(Ok(Event::Command(Command::Execute { number: 7, params: params.clone() }))));
     let mut out = Vec::new();
     let kinds = [
-        ColumnKind::Int { bits: 8, unsigned: false },
-        ColumnKind::Int { bits: 24, unsigned: false },
-        ColumnKind::Int { bits: 64, unsigned: true },
+        ColumnKind::Int { bits: 8, unsigned: false, width: 0 },
+        ColumnKind::Int { bits: 24, unsigned: false, width: 0 },
+        ColumnKind::Int { bits: 64, unsigned: true, width: 0 },
         ColumnKind::Double,
         ColumnKind::Text { chars_max: 9 },
         ColumnKind::DateTime,

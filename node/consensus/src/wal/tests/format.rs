@@ -1,11 +1,11 @@
-//! Format 2, to the byte: a log that was written once, and kept. What these tests read must be readable for ever.
+//! Format 3, to the byte: a log that was written once, and kept. What these tests read must be readable for ever.
 
 use super::model::Model;
 use super::*;
 use std::path::PathBuf;
 
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/format-2")).join(name)
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/format-3")).join(name)
 }
 
 /// Each kind of record, a group over two segments, a second life, a file that is used again.
@@ -37,7 +37,7 @@ fn story() -> (Synced, Model) {
 /// With `PLAIT_WRITE_GOLDEN=1` in the environment the files are written anew.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a test may ask whether to write its golden files")]
-fn the_bytes_are_those_of_format_2() {
+fn the_bytes_are_those_of_format_3() {
     let (log, value) = story();
     let mut words = String::new();
     for (file, bytes) in log.disk.image() {
@@ -54,7 +54,7 @@ fn the_bytes_are_those_of_format_2() {
     let read = |name: &str| std::fs::read(fixture(name)).expect("the fixture is in the tree");
     let mut disk = TornDisk::default();
     for (file, bytes) in log.disk.image() {
-        assert!(read(&file.to_string()) == *bytes, "{file} is not what format 2 writes");
+        assert!(read(&file.to_string()) == *bytes, "{file} is not what format 3 writes");
         disk.image_mut().insert(*file, read(&file.to_string()));
     }
     assert_eq!(words, String::from_utf8(read("wal.txt")).expect("text"));
