@@ -556,6 +556,14 @@ impl Job {
         }
     }
 
+    /// Of the request's text.
+    fn text_bytes(&self) -> usize {
+        match &self.plan {
+            Plan::One(_) => 0,
+            Plan::Sql(script) => script.bytes(),
+        }
+    }
+
     /// Whether an operation of it is being ordered.
     fn waits(&self) -> bool {
         match &self.doing {

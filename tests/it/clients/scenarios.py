@@ -20,17 +20,24 @@ def bf_abort(a, b, c):
 
 @scenario
 def certification_double_failure(a, b, c):
-    """2, galera_certification_double_failure: who loses to two nodes on two tables gets one 1213 and leaves nothing."""
+    """2, galera_certification_double_failure: who loses to two nodes on two tables gets one 1213 and leaves nothing; who
+    only wrote is done once more."""
     sql(a, "CREATE TABLE t1 (id INT PRIMARY KEY, v INT)", "CREATE TABLE t2 (id INT PRIMARY KEY, v INT)")
     sql(a, "INSERT INTO t1 VALUES (1, 0)", "INSERT INTO t2 VALUES (1, 0)")
     before = cert_failures(a)
-    sql(a, "BEGIN", "UPDATE t1 SET v = 1", "UPDATE t2 SET v = 1", "INSERT INTO t1 VALUES (2, 1)")
+    writes = ("UPDATE t1 SET v = 1", "UPDATE t2 SET v = 1", "INSERT INTO t1 VALUES (2, 1)")
+    sql(a, "BEGIN", "SELECT v FROM t1", *writes)
     at_once(lambda: sql(b, "UPDATE t1 SET v = 2"), lambda: sql(c, "UPDATE t2 SET v = 3"))
     fails(LOST, a, "COMMIT")
     equal(error(a, "COMMIT"), None)
     equal(cert_failures(a), before + 1)
     equal(on_each_node("SELECT * FROM t1 ORDER BY id"), ((1, 2),))
     equal(on_each_node("SELECT * FROM t2 ORDER BY id"), ((1, 3),))
+    sql(a, "BEGIN", *writes)
+    at_once(lambda: sql(b, "UPDATE t1 SET v = 4"), lambda: sql(c, "UPDATE t2 SET v = 5"))
+    equal(error(a, "COMMIT"), None)
+    equal(on_each_node("SELECT * FROM t1 ORDER BY id"), ((1, 1), (2, 1)))
+    equal(on_each_node("SELECT * FROM t2 ORDER BY id"), ((1, 1),))
 
 
 @scenario
@@ -454,7 +461,7 @@ def no_primary_key(a, b, c):
     total = sum(on_each_node(f"SELECT COUNT(*) FROM t{i}")[0][0] for i in range(5))
     equal(total, 3 * 30 * 2)
     sql(a, "DELETE FROM t0", "INSERT INTO t0 VALUES (1, 'a'), (1, 'a')")
-    sql(b, "BEGIN", "UPDATE t0 SET s = 'b'")
+    sql(b, "BEGIN", "SELECT s FROM t0", "UPDATE t0 SET s = 'b'")
     sql(c, "UPDATE t0 SET s = 'c' LIMIT 1")
     fails(LOST, b, "COMMIT")
     equal(on_each_node("SELECT s FROM t0 ORDER BY s"), (("a",), ("c",)))
@@ -499,6 +506,73 @@ def status_and_variables(a, b, c):
         sql(b, f"INSERT INTO t VALUES ({i})")
     equal([int(status(node, "wsrep_local_commits")) for node in (a, b, c)], [commits[0], commits[1] + 10, commits[2]])
     equal(sql(a, "SELECT @@wsrep_on, @@wsrep_sync_wait, @@wsrep_osu_method"), ((1, 0, "TOI"),))
+
+
+@scenario
+def status_moves(a, b, c):
+    """+, galera_status_*: each row that can move does, by what it is about."""
+    sql(a, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 0), (2, 0)")
+
+    def moves(node, name, do, by=None):
+        before = int(status(node, name))
+        do()
+        moved = int(status(node, name)) - before
+        if moved <= 0 or by not in (None, moved):
+            raise AssertionError(f"{name} moved by {moved}, expected {by or 'more than 0'}")
+
+    def write(node):
+        return lambda: sql(node, "UPDATE t SET v = v + 1, id = 2 WHERE id = 2")
+
+    for name in ("wsrep_replicated", "wsrep_local_commits"):
+        moves(a, name, write(a), 1)
+    moves(a, "wsrep_replicated_bytes", write(a))
+    moves(b, "wsrep_last_committed", write(b))
+    for name in ("wsrep_received", "wsrep_received_bytes"):
+        seen = int(status(c, name))
+        sql(a, "UPDATE t SET v = v + 1, id = 2 WHERE id = 2")
+        until(f"{name} at another node", lambda: None if int(status(c, name)) > seen else "as before")
+
+    def lose():
+        sql(a, "BEGIN", "SELECT v FROM t WHERE id = 1", "UPDATE t SET v = 5 WHERE id = 1")
+        sql(b, "UPDATE t SET v = v + 1 WHERE id = 1")
+        fails(LOST, a, "COMMIT")
+
+    def replay():
+        sql(a, "BEGIN", "UPDATE t SET v = v + 1 WHERE id = 1")
+        sql(b, "UPDATE t SET v = v + 1 WHERE id = 1")
+        sql(a, "COMMIT")
+
+    moves(a, "wsrep_local_cert_failures", lose, 1)
+    moves(a, "wsrep_local_replays", replay, 1)
+    others = []
+    moves(b, "wsrep_open_connections", lambda: others.append(connect(2)), 1)
+    moves(b, "wsrep_open_transactions", lambda: sql(others[0], "BEGIN", "SELECT v FROM t"), 1)
+    equal(sql(others[0], "ROLLBACK"), 0)
+    equal(status(b, "wsrep_open_transactions"), "0")
+    others[0].close()
+    until("the connection is gone", lambda: None if status(b, "wsrep_open_connections") == "1" else "still there")
+
+    # Queues: what waits for a verdict here, and what is ordered and not applied yet. A wide write makes both long
+    # enough to be looked at.
+    sql(c, "CREATE TABLE wide (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(200))")
+    sql(c, "INSERT INTO wide (v) VALUES " + ", ".join(["('x')"] * 5000))
+    watching = [connect(3), connect(1)]
+    for name, watcher in zip(("wsrep_local_send_queue", "wsrep_local_recv_queue"), watching):
+        seen, done = [], threading.Event()
+
+        def watch():
+            while not done.is_set() and not any(seen):
+                seen.append(int(status(watcher, name)))
+
+        def work():
+            end = time.monotonic() + WAIT_MAX_S
+            while not any(seen) and time.monotonic() < end:
+                sql(c, "UPDATE wide SET v = CONCAT(LEFT(v, 100), 'y')")
+            done.set()
+
+        at_once(watch, work)
+        if not any(seen):
+            raise AssertionError(f"{name} was never above 0")
 
 
 @scenario

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// Statements of a transaction that is remembered.
 const STATEMENTS_MAX: usize = 64;
-/// Bytes of the values in them.
+/// Bytes of their texts and of the values that came beside them.
 const BYTES_MAX: usize = 64 << 10;
 /// How often one COMMIT is tried after it lost.
 const REPLAYS_MAX: u32 = 4;
@@ -70,8 +70,8 @@ impl Said {
         *self = Said { lost: true, ..Said::default() };
     }
 
-    fn push(&mut self, part: Part) {
-        self.bytes += part.params.iter().map(Datum::bytes).sum::<usize>();
+    fn push(&mut self, part: Part, text_bytes: usize) {
+        self.bytes += text_bytes + part.params.iter().map(Datum::bytes).sum::<usize>();
         if self.parts.len() >= STATEMENTS_MAX || self.bytes > BYTES_MAX {
             return self.forget();
         }
@@ -89,7 +89,7 @@ impl Session {
         match (work, answer) {
             (Work::Sql(statement), Some(answer)) => {
                 let (query, params) = (statement.query(), std::mem::take(&mut self.vars.params));
-                txn.said.push(Part { query, params, answer });
+                txn.said.push(Part { query, params, answer }, job.text_bytes());
             }
             _ => txn.said.forget(),
         }

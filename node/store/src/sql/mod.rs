@@ -117,6 +117,10 @@ impl Script {
         Script { what: Asked::Execute(Some((number, params))), ..Script::new(String::new(), false) }
     }
 
+    pub fn bytes(&self) -> usize {
+        self.sql.len()
+    }
+
     /// The next action; `None` after the last. An error ends the script.
     pub fn next(
         &mut self,
