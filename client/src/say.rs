@@ -97,9 +97,9 @@ impl Say {
         match self.progress {
             Progress::Quiet => {}
             Progress::Json => {
-                eprintln!("{}", serde_json::json!({ "schema": "plait.note/1", "text": text }));
+                tell(serde_json::json!({ "schema": "plait.note/1", "text": text }));
             }
-            _ => eprintln!("{} {text}", self.warn("!")),
+            _ => tell(format_args!("{} {text}", self.warn("!"))),
         }
     }
 
@@ -112,14 +112,10 @@ impl Say {
     pub fn step_since(&self, id: &'static str, text: impl Into<String>, began: Instant) -> Step<'_> {
         let text = text.into();
         if self.progress == Progress::Tty {
-            eprint!("{} {text}", self.arrow());
-            let _ = std::io::stderr().flush();
+            show(format_args!("{} {text}", self.arrow()));
         }
         if self.progress == Progress::Json {
-            eprintln!(
-                "{}",
-                serde_json::json!({ "schema": "plait.step/1", "step": id, "state": "begun", "text": text })
-            );
+            tell(serde_json::json!({ "schema": "plait.step/1", "step": id, "state": "begun", "text": text }));
         }
         Step { say: self, id, text, began, over: false }
     }
@@ -148,7 +144,7 @@ impl Say {
         if self.json {
             print_line(&fail.json().to_string());
         } else {
-            eprintln!("{} {fail}", self.bad(&format!("{} error:", self.cross())));
+            tell(format_args!("{} {fail}", self.bad(&format!("{} error:", self.cross()))));
         }
     }
 }
@@ -158,6 +154,18 @@ pub fn print_line(text: &str) {
     if writeln!(std::io::stdout(), "{text}").is_err() {
         std::process::exit(0);
     }
+}
+
+/// A line to standard error. That nobody reads it (`plait up 2>&1 | head -1`) is no reason to end halfway.
+fn tell(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// The same without ending the line.
+fn show(text: impl std::fmt::Display) {
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "{text}");
+    let _ = stderr.flush();
 }
 
 /// A step under way.
@@ -173,8 +181,7 @@ impl Step<'_> {
     /// Changes what the line of a terminal says.
     pub fn now(&self, text: &str) {
         if self.say.progress == Progress::Tty {
-            eprint!("\r\x1b[K{} {}: {text}", self.say.arrow(), self.text);
-            let _ = std::io::stderr().flush();
+            show(format_args!("\r\x1b[K{} {}: {text}", self.say.arrow(), self.text));
         }
     }
 
@@ -191,13 +198,13 @@ impl Step<'_> {
             Progress::Quiet => {}
             Progress::Json => {
                 let state = if good { "done" } else { "failed" };
-                eprintln!(
-                    "{}",
-                    serde_json::json!({ "schema": "plait.step/1", "step": self.id, "state": state, "text": text, "took_s": took.as_secs_f64() })
-                );
+                tell(serde_json::json!({
+                    "schema": "plait.step/1", "step": self.id, "state": state, "text": text,
+                    "took_s": took.as_secs_f64()
+                }));
             }
-            Progress::Tty => eprintln!("\r\x1b[K{mark} {text}  {}", span(took)),
-            Progress::Plain | Progress::Auto => eprintln!("{mark} {text}  {}", span(took)),
+            Progress::Tty => tell(format_args!("\r\x1b[K{mark} {text}  {}", span(took))),
+            Progress::Plain | Progress::Auto => tell(format_args!("{mark} {text}  {}", span(took))),
         }
     }
 }

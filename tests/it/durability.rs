@@ -62,6 +62,23 @@ fn a_bank_survives_a_cut_and_a_pause() {
     cluster.down();
 }
 
+/// A laptop's lid, closed for a while: all three stand still, and their leases run out meanwhile.
+#[test]
+fn a_bank_survives_that_all_three_stand_still() {
+    let cluster = Cluster::up("still");
+    let load = bank(&cluster, "18s");
+    wait::pass(Duration::from_secs(2));
+    let each =
+        |verb: &str| ["n1", "n2", "n3"].iter().for_each(|node| drop(cluster.plait(&[verb, node]).ok()));
+    each("pause");
+    wait::pass(Duration::from_secs(10));
+    each("resume");
+    let verdict = valid(load);
+    assert_eq!(verdict["chains_equal"], true);
+    cluster.whole();
+    cluster.down();
+}
+
 #[test]
 fn a_bank_survives_slow_and_lossy_links() {
     let cluster = Cluster::up("links");

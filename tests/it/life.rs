@@ -3,6 +3,7 @@
 use plait_tests::cluster::{Cluster, Process};
 use plait_tests::{need, wait};
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::time::Duration;
 
 #[test]
@@ -83,6 +84,26 @@ fn a_dead_supervisor_takes_the_nodes_along_and_up_recovers() {
         if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
     });
     cluster.start();
+    cluster.whole();
+    cluster.down();
+}
+
+/// `plait up 2>&1 | head -1`: who reads what it says goes away, and it goes on.
+#[test]
+fn an_up_that_nobody_listens_to_goes_on() {
+    let cluster = Cluster::new("unheard");
+    let mut up = cluster
+        .command(&["up", "--port-base", &cluster.base.to_string()])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("plait can be started");
+    drop(up.stderr.take());
+    let ended = wait::until("the end of `up`", Duration::from_secs(60), || {
+        up.try_wait().expect("it is our child").ok_or_else(|| "it runs".to_owned())
+    });
+    assert_eq!(ended.code(), Some(0));
+    cluster.note();
     cluster.whole();
     cluster.down();
 }
