@@ -13,6 +13,7 @@ use crate::index::{self, Index};
 use crate::key::{self, Key};
 use crate::op::{Alter, Source};
 use crate::request::{Check, Column, ColumnType, ForeignKey, Form, IndexDef, TableDef};
+use crate::sql::Conditions;
 use crate::store::{Store, row_key, row_value, table_key};
 use crate::table::{Body, Entry, Marks, Table, TableHead, TableId, TableInfo, Version};
 use crate::value::Value;
@@ -31,7 +32,7 @@ pub(crate) struct Altering {
     /// Foreign keys that are new: the parents of all rows are looked for.
     foreign: Vec<ForeignKey>,
     /// Conditions that are new; of a copy, all: its columns may be others.
-    checks: Vec<Check>,
+    checks: (Vec<Check>, Conditions),
     /// The least id that is handed out from then on.
     ids_from: i64,
     /// The definitions of other tables that follow.
@@ -77,7 +78,7 @@ impl Store {
         let none = match way {
             Way::InPlace(built) => {
                 foreign.is_empty()
-                    && checks.is_empty()
+                    && checks.0.is_empty()
                     && built.iter().all(|built| matches!(built, Built::Kept(_)))
             }
             Way::Copy(_) => alter.cells.is_none(),
@@ -97,7 +98,7 @@ impl Store {
             last = Some(key);
             let done = match (&mut *way, entry.newest.row()) {
                 (Way::InPlace(built), row) => {
-                    let row = row.filter(|_| !foreign.is_empty() || !checks.is_empty()).map(row::kept);
+                    let row = row.filter(|_| !foreign.is_empty() || !checks.0.is_empty()).map(row::kept);
                     let fits = row.map_or(Ok(()), |row| {
                         meets(def, checks, &row)?;
                         self.have_parents(seqno, def, foreign, &row)
@@ -164,7 +165,8 @@ impl Store {
             Way::Copy(Box::new(Table::new(info, (seqno, marks))))
         };
         let ids_from = alter.def.ids_from;
-        Ok(Altering { def, from: None, way, foreign, checks, ids_from, followers })
+        let conditions = Conditions::these(&def, &checks);
+        Ok(Altering { def, from: None, way, foreign, checks: (checks, conditions), ids_from, followers })
     }
 
     fn have_parents(
@@ -276,8 +278,8 @@ fn rows_stay(old: &TableDef, new: &TableDef, cells: &[Source]) -> bool {
 }
 
 /// Refuses a row that fails a condition; what it says then is the alteration's own refusal.
-fn meets(def: &TableDef, checks: &[Check], row: &[Value]) -> Result<(), Error> {
-    sql::meets(def, checks, row).map_err(|error| match error {
+fn meets(def: &TableDef, checks: &(Vec<Check>, Conditions), row: &[Value]) -> Result<(), Error> {
+    checks.1.hold(def, &checks.0, row).map_err(|error| match error {
         failed @ Error::Check { .. } => failed,
         error => Error::Cells { code: error.code().0, why: error.to_string() },
     })

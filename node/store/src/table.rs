@@ -54,7 +54,7 @@ impl TableInfo {
             return Err(Error::Misuse { why: format!("{} is a view", self.name()) });
         }
         row::check(&self.def, row)?;
-        self.conditions.hold(&self.def, row)
+        self.conditions.hold(&self.def, &self.def.checks, row)
     }
 
     pub fn name(&self) -> &str {

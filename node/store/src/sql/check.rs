@@ -40,13 +40,18 @@ impl Eq for Conditions {}
 impl Conditions {
     /// Of a definition that was admitted.
     pub fn of(def: &TableDef) -> Conditions {
-        let compiled = def.checks.iter().map(|check| compiled(def, check));
+        Conditions::these(def, &def.checks)
+    }
+
+    /// Some of those of a definition that was admitted.
+    pub fn these(def: &TableDef, checks: &[Check]) -> Conditions {
+        let compiled = checks.iter().map(|check| compiled(def, check));
         Conditions(compiled.collect::<Result<_, _>>().expect("an admitted condition compiles"))
     }
 
-    /// Refuses a row that fails one.
-    pub fn hold(&self, def: &TableDef, row: &[Value]) -> Result<(), Error> {
-        for (condition, check) in self.0.iter().zip(&def.checks) {
+    /// Refuses a row that fails one. `checks`: what they were compiled from.
+    pub fn hold(&self, def: &TableDef, checks: &[Check], row: &[Value]) -> Result<(), Error> {
+        for (condition, check) in self.0.iter().zip(checks) {
             holds(condition, def, check, row)?;
         }
         Ok(())
@@ -69,11 +74,6 @@ fn holds(condition: &Expr, def: &TableDef, check: &Check, row: &[Value]) -> Resu
 pub fn added(old: &TableDef, new: &TableDef) -> Vec<Check> {
     let known = |check: &Check| old.checks.iter().any(|was| was.condition == check.condition);
     new.checks.iter().filter(|check| !known(check)).cloned().collect()
-}
-
-/// Holds a row against conditions of a definition that is to be.
-pub fn meets(def: &TableDef, checks: &[Check], row: &[Value]) -> Result<(), Error> {
-    checks.iter().try_for_each(|check| holds(&compiled(def, check)?, def, check, row))
 }
 
 /// What the conditions of a definition must be.

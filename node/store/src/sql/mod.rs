@@ -59,7 +59,7 @@ mod tests;
 pub(crate) use addition::added;
 pub(crate) use alter::Alter;
 pub(crate) use asking::Asking;
-pub(crate) use check::{Conditions, added as added_checks, admit as admit_checks, meets};
+pub(crate) use check::{Conditions, added as added_checks, admit as admit_checks};
 pub(crate) use datum::{Datum, double};
 pub use decimal::Decimal;
 pub(crate) use decimal::SCALE_MAX;
