@@ -114,7 +114,7 @@ impl Scrape<'_> {
                 c.local_cert_failures,
                 "write-sets of this node that lost certification",
             ),
-            ("local_replays_total", c.local_replays, "transactions that lost and came through when replayed"),
+            ("local_replays_total", c.local_replays, "times that a transaction that lost was replayed"),
             ("replicated_total", c.replicated, "write-sets proposed here"),
             ("replicated_bytes_total", c.replicated_bytes, "their bytes"),
             ("received_total", c.received, "operations applied here that other nodes proposed"),

@@ -261,7 +261,7 @@ pub struct Counters {
     pub local_commits: u64,
     /// Write-sets of this node that lost certification.
     pub local_cert_failures: u64,
-    /// Transactions that lost at COMMIT and came through at a later try.
+    /// How often a transaction that lost at COMMIT answered as before when it was replayed, and was ordered again.
     pub local_replays: u64,
     /// Write-sets proposed here, and their bytes.
     pub replicated: u64,

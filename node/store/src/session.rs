@@ -86,7 +86,7 @@ pub struct Session {
     txn: Option<Txn>,
     job: Option<Job>,
     pub(crate) vars: sql::Vars,
-    /// Commits that came through at a later try, since this was last set to 0.
+    /// How often a transaction that lost at COMMIT answered as before and was ordered again, since this was set to 0.
     pub replays: u64,
 }
 

@@ -384,7 +384,8 @@ impl<'a> Compiler<'a> {
     /// A subquery that is an expression in parentheses and `SELECT`: as MariaDB, it stands for the expression itself,
     /// with the digits that it hides.
     fn bare(&mut self, query: &ast::Query, depth: usize) -> Result<Option<Expr>, Error> {
-        if self.clause == check::CLAUSE {
+        let no_table = matches!(&*query.body, ast::SetExpr::Select(select) if select.from.is_empty());
+        if !no_table || self.clause == check::CLAUSE {
             return Ok(None);
         }
         let tree = compound::query(query.clone(), &[], self.scope.unwrap_or(&None))?;
