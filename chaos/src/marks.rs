@@ -27,6 +27,8 @@ marks! {
     UnsyncedTorn => "unsynced write torn",
     /// A process died before its own start was on its disk: the next start has the same boot epoch.
     DiedBeforeStart => "died before its start was durable",
+    /// What two other disks have may be applied before this node's own disk has it.
+    DiedAhead => "died having applied what its disk lacked",
     /// All three were down at once.
     AllDown => "all three down",
     DiskFailed => "stopped by its disk",

@@ -137,6 +137,12 @@ pub fn machine_busy() -> Option<Duration> {
     Some(ticks([0, 1, 2, 5, 6, 7].iter().filter_map(|at| fields.get(*at)).sum()))
 }
 
+/// KiB that the whole machine has written to its disks since it started.
+pub fn machine_written() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/vmstat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("pgpgout ")?.trim().parse().ok())
+}
+
 /// Who a process is, for a message: its command name.
 pub fn name_of(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()

@@ -162,13 +162,16 @@ impl World {
     /// What this death meets with.
     fn mark_death(&mut self, slot: Slot, epoch: BootEpoch) {
         let host = &self.hosts[slot.at()];
-        let leads = self.look_at(slot).is_some_and(|look| look.status.leader == Some(slot));
+        let status = self.look_at(slot).map(|look| look.status);
+        let leads = status.as_ref().is_some_and(|status| status.leader == Some(slot));
+        let ahead = status.is_some_and(|status| status.applied_index > status.durable_index);
         let met = [
             (epoch.0 == 0 && host.life > 1 && !host.destroyed, Mark::DiedBeforeStart),
             (host.writes_checkpoint, Mark::CheckpointCutOff),
             (host.receives_from.is_some(), Mark::ReceiverDied),
             (self.hosts.iter().any(|other| other.receives_from == Some(slot)), Mark::DonorDied),
             (leads && self.write_under_way(|at| at != slot), Mark::LeaderDiedWithWrite),
+            (ahead, Mark::DiedAhead),
         ];
         met.into_iter().filter(|(met, _)| *met).for_each(|(_, mark)| self.marks.set(mark));
     }

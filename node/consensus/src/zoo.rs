@@ -25,6 +25,8 @@ macro_rules! bugs {
 bugs! {
     /// Votes and acknowledgements leave before they are on disk.
     AckBeforeSync,
+    /// A follower acknowledges what it holds back from its disk.
+    HeldAcknowledged,
     /// The leader counts its own entry before its own disk has it.
     AckBeforeSecondSync,
     /// The origin answers when the entry is committed, before it is applied on the answering node.

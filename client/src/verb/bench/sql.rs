@@ -1,9 +1,9 @@
 //! `plait bench sql`: sysbench against Plait and, in the same run, against MariaDB Galera on the same machine.
 //!
 //! Each case (workload, topology, threads) is run A B B A, A being Plait, so that a machine that grows slower or
-//! faster meanwhile favours neither; the figures are medians. A run in which the machine was busy with something else
-//! is done again, and marked if it stays so. What a transaction costs in CPU is counted for servers and client apart:
-//! they share the machine, so whoever needs less of it is faster.
+//! faster meanwhile favours neither; the figures are medians. Each run begins once the machine has come to rest; one
+//! in which it was busy with something else is done again, and marked if it stays so. What a transaction costs in CPU is
+//! counted for servers and client apart: they share the machine, so whoever needs less of it is faster.
 
 use super::cost::{Counts, counts, sync_p50};
 use super::peer::{self, Peer};
@@ -13,7 +13,7 @@ use crate::cli::{Ctx, Over, PeerKind, SqlBenchArgs};
 use crate::cluster::{self, Cluster, Login};
 use crate::fail::{Code, Fail, Res};
 use crate::ports::Block;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::say;
 use crate::slot::Slot;
 use crate::supervise::talk;
@@ -26,6 +26,13 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const REPEATS_MAX: u32 = 2;
 /// Cores that neither the client nor the measured servers used; the kernel's own work for them is part of it.
 const OTHER_CORES_MAX: f64 = 0.4;
+
+/// A run begins when for this long the machine has used and written no more than this, or after [`SETTLE_MAX`]: what
+/// one side still has to write after its run (checkpoints, dirty pages) must not fall into the other's.
+const SETTLED_SPAN: Duration = Duration::from_millis(500);
+const SETTLED_CORES_MAX: f64 = 0.15;
+const SETTLED_KIB_MAX: u64 = 512;
+const SETTLE_MAX: Duration = Duration::from_secs(30);
 
 /// One of the two.
 struct Side {
@@ -191,6 +198,8 @@ async fn one_case(
         }
         for (side, runs) in order {
             let Some(side) = side else { continue };
+            step.now("waiting until the machine has come to rest");
+            settle().await;
             step.now(&format!("{}, round {}", side.name, round + 1));
             runs.push(undisturbed(args, case, side).await?);
         }
@@ -216,6 +225,22 @@ async fn undisturbed(args: &SqlBenchArgs, case: &Case<'_>, side: &Side) -> Res<R
             return Ok(run);
         }
         repeats += 1;
+    }
+}
+
+/// Waits until the machine is at rest.
+async fn settle() {
+    let used = || Some((process::machine_busy()?, process::machine_written()?));
+    let end = Instant::now() + SETTLE_MAX;
+    while Instant::now() < end
+        && let Some((busy, written)) = used()
+    {
+        tokio::time::sleep(SETTLED_SPAN).await;
+        let Some((busy_now, written_now)) = used() else { return };
+        let cores = busy_now.saturating_sub(busy).as_secs_f64() / SETTLED_SPAN.as_secs_f64();
+        if cores <= SETTLED_CORES_MAX && written_now.saturating_sub(written) <= SETTLED_KIB_MAX {
+            return;
+        }
     }
 }
 
@@ -269,7 +294,7 @@ impl Before {
             counts,
             servers: servers.sum::<Res<Duration>>()?,
             clients: Process::myself().cpu_of_children().unwrap_or_default(),
-            busy: crate::process::machine_busy().unwrap_or_default(),
+            busy: process::machine_busy().unwrap_or_default(),
             at: Instant::now(),
         })
     }

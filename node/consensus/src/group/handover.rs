@@ -1,6 +1,6 @@
 //! A leader gives its place to another: one whose disk is slow where another's is not, and one that is about to end.
 //!
-//! Intuition: nothing is applied here before it is on this disk, and nobody is answered before the leader has applied
+//! Intuition: a leader applies nothing before it is on its disk, and nobody is answered before the leader has applied
 //! it. So a slow disk costs most where the leader is, and a node that is slow does least harm as a follower.
 //! Invariant: it is Raft's own transfer (a vote that is called for early), so nothing but time depends on when it is
 //! done; the new leader waits for its predecessor's leases as after any election.
@@ -45,7 +45,7 @@ impl Consensus {
         let group = self.group.as_mut().expect("it has started");
         group.syncs.tick(!group.in_flight.is_empty());
         if group.raw.raft.state == StateRole::Leader && group.syncs.slow() {
-            let durable = Index(group.raw.raft.raft_log.persisted);
+            let durable = group.durable_last;
             self.hand_over(durable, "its disk is slow");
         }
     }

@@ -112,7 +112,7 @@ impl Consensus {
         let mut ops = Vec::new();
         group.wal.append(&[], Some(hard), &mut ops);
         let token = self.persist(ops);
-        self.await_persist(token, 0, false, Vec::new(), None);
+        self.await_persist(token, 0, None, Vec::new(), None);
         self.group.as_mut().expect("a member writes").noted_at = token;
     }
 

@@ -5,6 +5,7 @@
 //! disk write, and what several flushes led to shares frames.
 
 mod handover;
+mod hurry;
 mod leases;
 mod membership;
 mod open;
@@ -14,6 +15,7 @@ mod ready;
 mod tests;
 
 use self::handover::Syncs;
+use self::hurry::Hurry;
 use crate::event::Event;
 use crate::frame::{Frame, Lane};
 use crate::lease::{Grants, Holder, Lengths, Stable, Strand};
@@ -136,7 +138,8 @@ struct InFlight {
     term: Term,
     /// Of Raft's ready; 0 for a write of our own.
     ready: u64,
-    entries: bool,
+    /// The last entry in it.
+    last: Option<Index>,
     messages: Vec<raft::eraftpb::Message>,
     installed: Option<Index>,
 }
@@ -158,10 +161,17 @@ struct Group {
     wal: Wal,
     members: Members,
     observed: Observed,
+    /// Term and vote as they were last written.
+    written_vote: (Term, u64),
     /// Term that is on disk.
     durable_term: Term,
     in_flight: VecDeque<InFlight>,
+    /// Last entry that is on this node's disk.
+    durable_last: Index,
     syncs: Syncs,
+    hurry: Hurry,
+    /// Entries came whose sync somebody waits for.
+    hurried: bool,
     /// Conf changes that are committed and not yet applied.
     changes: BTreeMap<Index, raft::eraftpb::ConfChange>,
     origin: Origin,
@@ -207,6 +217,8 @@ pub struct Consensus {
     /// Once this token is durable, the identity file is to say that the log was made.
     note_at: Option<u64>,
     durable: u64,
+    /// What an unhurried follower will write with its next `Persist`.
+    held: Vec<disk::Op>,
     /// Which record of the log each write of it ends with.
     written: VecDeque<(u64, u64)>,
     next_tick: Mono,
@@ -229,7 +241,10 @@ impl Consensus {
         self.effects.push(Effect::Event(event));
     }
 
-    fn persist(&mut self, ops: Vec<disk::Op>) -> u64 {
+    fn persist(&mut self, mut ops: Vec<disk::Op>) -> u64 {
+        if !self.held.is_empty() {
+            ops.splice(0..0, std::mem::take(&mut self.held));
+        }
         self.token += 1;
         self.effects.push(Effect::Persist(disk::Persist { token: self.token, ops }));
         if let Some(group) = &self.group {
@@ -323,7 +338,9 @@ impl Consensus {
             self.effects.push(Effect::Event(Event::Unresolved { counter: id.counter, sent }));
         }
         self.observe(now);
+        self.write_held();
         self.tend_leadership();
+        self.tend_hurry();
         self.repeat_stable(beats);
         self.tend_members();
         self.tend_snapshots(now);
@@ -343,6 +360,7 @@ impl Consensus {
     pub fn peer_down(&mut self, peer: Slot) {
         let ticks = self.config.election_ticks.iter().min().copied().unwrap_or(1) as usize;
         let Some(group) = &mut self.group else { return };
+        group.hurry.down(peer);
         let raft = &mut group.raw.raft;
         if MemberId::from_raft(raft.leader_id).is_some_and(|m| m.slot == peer)
             && raft.state != StateRole::Leader
@@ -416,7 +434,7 @@ impl Consensus {
         group.wal.cut(below, hard, &mut ops);
         if !ops.is_empty() {
             let token = self.persist(ops);
-            self.await_persist(token, 0, false, Vec::new(), None);
+            self.await_persist(token, 0, None, Vec::new(), None);
         }
         self.event(Event::LogCut { below });
     }
@@ -489,7 +507,7 @@ impl Consensus {
             // Raft takes nothing meanwhile; if the other takes over, the origins hand it in there.
             return;
         }
-        let mut in_flight = group.in_flight.iter().filter(|w| w.entries).count();
+        let mut in_flight = group.in_flight.iter().filter(|w| w.last.is_some()).count();
         while in_flight < GROUPS_IN_FLIGHT_MAX && !group.queue.is_empty() {
             let list = group.queue.group(self.config.entry_bytes_max);
             let packed = crate::proposals::pack(&list);
@@ -549,7 +567,7 @@ impl Consensus {
 
     /// Last index that is on this node's disk.
     pub fn durable_index(&self) -> Index {
-        Index(self.group.as_ref().map_or(0, |g| g.raw.raft.raft_log.persisted))
+        self.group.as_ref().map_or(Index::ZERO, |g| g.durable_last)
     }
 
     /// Members that are lost for ever are not all removed yet, or a restart could still go by the members of old.

@@ -1,6 +1,7 @@
 //! A node starts: from nothing, from its log, or empty and asking to be taken in.
 
 use super::handover::Syncs;
+use super::hurry::Hurry;
 use super::membership::conf_state;
 use super::{Config, Consensus, Group, Observed, StrandState};
 use crate::event::Event;
@@ -113,6 +114,7 @@ impl Consensus {
             started_at: 0,
             note_at: None,
             durable: 0,
+            held: Vec::new(),
             written: VecDeque::new(),
             outbox: BTreeMap::new(),
             effects: Vec::new(),
@@ -320,9 +322,13 @@ impl Consensus {
             wal,
             members,
             observed,
+            written_vote: (hard.term, hard.vote),
             durable_term: hard.term,
             raw,
             in_flight: VecDeque::new(),
+            durable_last: last,
+            hurry: Hurry::default(),
+            hurried: false,
             syncs: Syncs::default(),
             changes: BTreeMap::new(),
             origin: Origin::new(member.slot, epoch, self.config.proposals_max),

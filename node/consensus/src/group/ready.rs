@@ -1,5 +1,6 @@
 //! Raft's work, done: what it wants sent, written and applied, and what changed in it.
 
+use super::hurry::{self, HELD_BYTES_MAX};
 use super::{Consensus, Effect, InFlight, Observed, hard_state};
 use crate::event::Event;
 use crate::frame::Lane;
@@ -9,7 +10,7 @@ use crate::message::Message;
 use crate::proposals;
 use crate::wal::HardState;
 use crate::zoo::{self, Bug};
-use plait_base::{Bytes, Index, MemberId, Now, Slot, Term};
+use plait_base::{Bytes, Index, MemberId, Now, Slot, Term, disk};
 use raft::StateRole;
 use raft::eraftpb::{self, EntryType, MessageType};
 
@@ -46,6 +47,7 @@ impl Consensus {
             }
             return;
         }
+        group.hurried |= !message.entries.is_empty() && !hurry::is_unhurried(&message);
         // Raft answers an error for a message from nobody it knows, or of a kind that it does not expect now:
         // late or lost messages are its daily bread, and there is nothing else to do about one.
         let _ = group.raw.step(message);
@@ -134,7 +136,11 @@ impl Consensus {
         let mut ready = group.raw.ready();
         let number = ready.number();
         let must_sync = ready.must_sync();
+        let follows = group.raw.raft.state == StateRole::Follower;
         let hard = hard_state(&group.raw);
+        // A vote or a term is always written at once.
+        let same_vote = (hard.term, hard.vote) == group.written_vote;
+        group.written_vote = (hard.term, hard.vote);
         let mut ops = Vec::new();
         let mut installed = None;
 
@@ -166,7 +172,17 @@ impl Consensus {
             self.read_index_known(&state.request_ctx, Index(state.index));
         }
         let group = self.group.as_mut().expect("it has something ready");
+        let last = entries.last().map(|entry| Index(entry.index));
         group.raw.advance_append_async(ready);
+        // What two disks have may be applied before this one has it too. To Raft's mind it is persisted: that lets a
+        // follower apply, and nothing else; it is acknowledged once it is on the disk.
+        let installs = installed.is_some() || group.in_flight.iter().any(|w| w.installed.is_some());
+        let number = if follows && !installs {
+            group.raw.on_persist_ready(number);
+            0
+        } else {
+            number
+        };
 
         for message in now_messages {
             self.send_raft(message);
@@ -184,16 +200,19 @@ impl Consensus {
             free.into_iter().for_each(|m| self.send_raft(m));
         }
         if must_sync {
-            let token = self.persist(ops);
-            self.await_persist(token, number, !entries.is_empty(), later, installed);
+            let group = self.group.as_mut().expect("it has something ready");
+            let hurried = std::mem::take(&mut group.hurried);
+            let holds = follows && !hurried && same_vote && !installs && last.is_some();
+            let token = if holds { self.hold(ops, &mut later) } else { self.persist(ops) };
+            self.await_persist(token, number, last, later, installed);
             if zoo::on(Bug::AckBeforeSecondSync) && self.leads() {
                 self.group.as_mut().expect("it has something ready").raw.on_persist_ready(number);
             }
         } else if busy {
             let group = self.group.as_mut().expect("it has something ready");
-            let last = group.in_flight.back_mut().expect("it is not empty");
-            last.messages.append(&mut later);
-            last.ready = number;
+            let newest = group.in_flight.back_mut().expect("it is not empty");
+            newest.messages.append(&mut later);
+            newest.ready = newest.ready.max(number);
         } else {
             self.group.as_mut().expect("it has something ready").raw.on_persist_ready(number);
             later.into_iter().for_each(|m| self.send_raft(m));
@@ -218,17 +237,31 @@ impl Consensus {
         self.effects.push(Effect::Committed { index, term: Term(entry.term), group: list });
     }
 
+    /// Keeps a write back until the next one that cannot wait, the next tick, or until there is much of it. Returns
+    /// the token it will have.
+    fn hold(&mut self, ops: Vec<disk::Op>, messages: &mut Vec<eraftpb::Message>) -> u64 {
+        if zoo::on(Bug::HeldAcknowledged) {
+            std::mem::take(messages).into_iter().for_each(|m| self.send_raft(m));
+        }
+        self.held.extend(ops);
+        let bytes = |op: &disk::Op| if let disk::Op::Write { bytes, .. } = op { bytes.len() } else { 0 };
+        if self.held.iter().map(bytes).sum::<usize>() >= HELD_BYTES_MAX {
+            return self.persist(Vec::new());
+        }
+        self.token + 1
+    }
+
     pub(super) fn await_persist(
         &mut self,
         token: u64,
         ready: u64,
-        entries: bool,
+        last: Option<Index>,
         messages: Vec<eraftpb::Message>,
         installed: Option<Index>,
     ) {
         let group = self.group.as_mut().expect("a member writes");
         let term = Term(group.raw.raft.term);
-        group.in_flight.push_back(InFlight { token, term, ready, entries, messages, installed });
+        group.in_flight.push_back(InFlight { token, term, ready, last, messages, installed });
     }
 
     pub(super) fn after_persist(&mut self, now: Now) {
@@ -237,6 +270,7 @@ impl Consensus {
             let Some(done) = group.in_flight.pop_front_if(|w| w.token <= durable) else { break };
             group.syncs.done();
             group.durable_term = group.durable_term.max(done.term);
+            group.durable_last = done.last.or(done.installed).unwrap_or(group.durable_last);
             if done.ready > 0 {
                 group.raw.on_persist_ready(done.ready);
             }
@@ -262,8 +296,13 @@ impl Consensus {
         self.observe(now);
     }
 
-    fn send_raft(&mut self, message: eraftpb::Message) {
+    fn send_raft(&mut self, mut message: eraftpb::Message) {
         let Some(to) = MemberId::from_raft(message.to) else { return };
+        if message.get_msg_type() == MessageType::MsgAppend
+            && self.group.as_ref().is_some_and(|group| !group.hurry.needs(to.slot))
+        {
+            hurry::mark(&mut message);
+        }
         if message.get_msg_type() == MessageType::MsgSnapshot {
             let group = self.group.as_mut().expect("a member sends");
             group.snapshots.entry(to.slot).or_default();

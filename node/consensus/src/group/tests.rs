@@ -232,15 +232,15 @@ fn a_proposal_from_anywhere_is_applied_everywhere_in_one_order_and_becomes_stabl
 }
 
 #[test]
-fn a_commit_costs_ten_frames() {
+fn a_commit_costs_nine_frames() {
     let mut table = Table::laid();
     table.pass(Duration::from_millis(800));
     table.frames = 0;
     table.propose(slot(1), "one");
     table.settle();
-    // Entries and answers, two each; the commit and what the leader applied, one for each follower; what each
-    // follower applied, to the two others.
-    assert_eq!(table.frames, 2 + 2 + 2 + 4);
+    // Entries, to both; the answer of the one that is waited for; the commit and what the leader applied, one for each
+    // follower; what each follower applied, to the two others.
+    assert_eq!(table.frames, 2 + 1 + 2 + 4);
     assert!(table.nodes.values().all(|n| n.stable(Strand::Store) == n.applied_index()));
 }
 
@@ -455,4 +455,59 @@ fn a_leader_that_is_about_to_end_hands_over_at_once() {
     table.pass(Duration::from_millis(400));
     assert_eq!(table.applied[&slot(2)], ["before", "after"].map(|text| Bytes::from_static(text.as_bytes())));
     assert!(!table.nodes.get_mut(&slot(1)).expect("it is up").hand_over(Index::ZERO, "it leads no more"));
+}
+
+/// Writes once every five milliseconds, for ten ticks.
+fn write_on(table: &mut Table) {
+    for _ in 0..50 {
+        table.propose(slot(1), "one of many");
+        table.pass(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_disk_of_one_follower_is_waited_for_and_the_other_writes_at_its_ticks() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_secs(1));
+    let before = Slot::ALL.map(|slot| table.nodes[&slot].token);
+    write_on(&mut table);
+    let writes: Vec<u64> =
+        Slot::ALL.iter().zip(before).map(|(slot, before)| table.nodes[slot].token - before).collect();
+    assert!(writes[0] >= 50 && writes[1] >= 50 && writes[2] <= 11, "{writes:?}");
+    let applied = table.nodes[&slot(1)].applied_index();
+    assert!(table.nodes.values().all(|node| node.stable(Strand::Store) == applied), "all apply at once");
+    assert!(table.nodes[&slot(3)].durable_index() < applied, "also who has yet to write it");
+    table.pass(Duration::from_millis(25));
+    assert_eq!(table.nodes[&slot(3)].durable_index(), applied);
+}
+
+#[test]
+fn a_follower_that_is_waited_for_and_does_not_answer_is_replaced_by_the_other() {
+    for silent in [2, 3] {
+        let mut table = Table::laid();
+        table.pass(Duration::from_secs(1));
+        table.slow.insert(slot(silent), Duration::from_secs(2));
+        write_on(&mut table);
+        table.pass(Duration::from_millis(50));
+        let (leader, other) = (&table.nodes[&slot(1)], slot(5 - silent));
+        assert_eq!(leader.applied_index(), leader.commit());
+        assert_eq!(table.applied[&slot(1)].len(), 50, "two disks are enough");
+        let token = table.nodes[&other].token;
+        write_on(&mut table);
+        assert!(table.nodes[&other].token - token >= 50, "n{silent} is not waited for any more");
+    }
+}
+
+#[test]
+fn what_was_held_back_is_lost_with_its_node_and_comes_again() {
+    let mut table = Table::laid();
+    table.pass(Duration::from_secs(1));
+    table.propose(slot(3), "yes without its own disk");
+    table.settle();
+    assert_eq!(table.applied[&slot(3)].len(), 1);
+    table.nodes.remove(&slot(3));
+    table.start(slot(3));
+    assert_eq!(table.applied[&slot(3)].len(), 0, "its log ends before it");
+    table.pass(Duration::from_secs(1));
+    assert_eq!(table.applied[&slot(3)], table.applied[&slot(1)]);
 }
