@@ -4,6 +4,7 @@
 //! for a disk. Nothing here depends on `Drop` for durability (DESIGN law 12).
 
 pub mod checkpoints;
+mod direct;
 pub mod file;
 mod power;
 

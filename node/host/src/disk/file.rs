@@ -7,6 +7,7 @@
 //! extents waits for the file system's journal, which here was twenty times slower (`research`, storage).
 //! To keep that filling off the commit path, an idle disk makes the next file in advance, slice by slice.
 
+use super::direct::LogFile;
 use super::{Done, Figures, Report, power};
 use crate::sys;
 use plait_base::disk::{self, File, Op, Persist};
@@ -184,7 +185,7 @@ impl disk::Disk for Stored {
 struct Worker {
     dir: PathBuf,
     handle: fs::File,
-    open: BTreeMap<File, fs::File>,
+    open: BTreeMap<File, LogFile>,
     shared: Arc<Shared>,
     report: Report,
     mode: Mode,
@@ -200,6 +201,20 @@ struct Spare {
     wanted_bytes: u64,
     filled_bytes: u64,
     file: Option<fs::File>,
+}
+
+/// Writes that join on to one another.
+#[derive(Default)]
+struct Run {
+    file: Option<File>,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    fn goes_on(&self, file: File, at: u64) -> bool {
+        self.file == Some(file) && self.at + self.bytes.len() as u64 == at
+    }
 }
 
 /// What a group of changes touched and has to sync.
@@ -279,10 +294,40 @@ impl Worker {
             return Ok(());
         }
         let mut touched = Touched::default();
+        let mut run = Run::default();
         for op in ops {
-            self.apply(&op, &mut touched)?;
+            match op {
+                Op::Write { file, at, bytes } if run.goes_on(file, at) => run.bytes.extend_from_slice(&bytes),
+                op => {
+                    self.write_run(&mut run, &mut touched)?;
+                    match op {
+                        Op::Write { file, at, bytes } => {
+                            run = Run { file: Some(file), at, bytes: bytes.to_vec() };
+                        }
+                        op => self.apply(&op, &mut touched)?,
+                    }
+                }
+            }
         }
+        self.write_run(&mut run, &mut touched)?;
         self.sync(touched)
+    }
+
+    fn write_run(&mut self, run: &mut Run, touched: &mut Touched) -> Result<(), disk::Error> {
+        let Run { file: Some(file), at, bytes } = std::mem::take(run) else { return Ok(()) };
+        self.write(file, at, &bytes, touched)
+    }
+
+    fn write(
+        &mut self,
+        file: File,
+        at: u64,
+        bytes: &[u8],
+        touched: &mut Touched,
+    ) -> Result<(), disk::Error> {
+        let written = self.handle(file).and_then(|handle| handle.write(at, bytes));
+        touched.files.insert(file);
+        written.map_err(|error| failed(&file.to_string(), &error))
     }
 
     fn apply(&mut self, op: &Op, touched: &mut Touched) -> Result<(), disk::Error> {
@@ -293,9 +338,7 @@ impl Worker {
                 touched.names = true;
             }
             Op::Write { file, at, bytes } => {
-                let handle = self.handle(*file).map_err(|error| failed(&file.to_string(), &error))?;
-                handle.write_all_at(bytes, *at).map_err(|error| failed(&file.to_string(), &error))?;
-                touched.files.insert(*file);
+                self.write(*file, *at, bytes, touched)?;
             }
             Op::Remove { file } => {
                 self.forget(*file, touched);
@@ -317,7 +360,7 @@ impl Worker {
     fn sync(&mut self, touched: Touched) -> Result<(), disk::Error> {
         for file in &touched.files {
             let handle = self.handle(*file).map_err(|error| failed(&file.to_string(), &error))?;
-            handle.sync_data().map_err(|error| failed(&file.to_string(), &error))?;
+            handle.sync().map_err(|error| failed(&file.to_string(), &error))?;
             self.shared.syncs.fetch_add(1, Relaxed);
         }
         if touched.names {
@@ -331,13 +374,13 @@ impl Worker {
         self.dir.join(file.to_string())
     }
 
-    fn handle(&mut self, file: File) -> io::Result<&fs::File> {
+    fn handle(&mut self, file: File) -> io::Result<&mut LogFile> {
         use std::collections::btree_map::Entry;
         match self.open.entry(file) {
             Entry::Occupied(open) => Ok(open.into_mut()),
             Entry::Vacant(place) => {
                 let handle = fs::OpenOptions::new().write(true).open(self.dir.join(file.to_string()))?;
-                Ok(place.insert(handle))
+                Ok(place.insert(LogFile::found(handle)))
             }
         }
     }
@@ -367,7 +410,7 @@ impl Worker {
         if matches!(file, File::Segment(_)) {
             self.spare.wanted_bytes = bytes;
         }
-        self.open.insert(file, handle);
+        self.open.insert(file, LogFile::made(handle, &path, bytes));
         Ok(())
     }
 
