@@ -81,7 +81,9 @@ impl Bug {
             Bug::World(WorldBug::NoSync) => &["ack"],
             Bug::World(WorldBug::ClockStandsStill | WorldBug::ClockReadBefore) => &["lease"],
             Bug::Order(bug) => match bug {
-                O::AckBeforeSync | O::HeldAcknowledged | O::AckBeforeSecondSync | O::AckBeforeApply => &["ack"],
+                O::AckBeforeSync | O::HeldAcknowledged | O::AckBeforeSecondSync | O::AckBeforeApply => {
+                    &["ack"]
+                }
                 O::AckBeforeStable | O::ReadNotHeld | O::LeaderReadsFreely | O::IndexNotAwaited => {
                     &["ledger", "linear", "count", "fresh"]
                 }

@@ -59,6 +59,11 @@ impl Admin {
         self.call(self.client.clone().set_link(rule)).await.map(drop)
     }
 
+    /// By how much its wall clock is to be off.
+    pub async fn set_clock(&self, wall_ms: i64) -> Result<(), String> {
+        self.call(self.client.clone().set_clock(wire::ClockShift { wall_ms })).await.map(drop)
+    }
+
     /// Says that this start of that node is over: whoever says it has reaped the process.
     pub async fn report_death(&self, slot: u8, boot_epoch: u64) -> Result<(), String> {
         let death = wire::Death { slot: slot.into(), boot_epoch };

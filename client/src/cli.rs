@@ -117,7 +117,13 @@ pub enum Verb {
         #[arg(long, value_parser = faults::rate)]
         rate: u64,
     },
-    /// Undo one fault of the links, or all
+    /// Put a node's wall clock wrong: n2 +1h (leases go by another clock)
+    Clock {
+        nodes: faults::Nodes,
+        #[arg(value_parser = faults::signed_span, allow_hyphen_values = true)]
+        by: i64,
+    },
+    /// Undo one fault of links and clocks, or all
     Heal { id: Option<String> },
     /// Cut the power: what was not synced is lost (a node, or `site`)
     PowerOff { target: String },
@@ -488,6 +494,7 @@ async fn verb(ctx: &Ctx, verb: Verb) -> Res<ExitCode> {
         Verb::Pause { node } => verb::node::pause(ctx, node).await?,
         Verb::Resume { node } => verb::node::resume(ctx, node).await?,
         Verb::Cut { links } => verb::fault::cut(ctx, &links).await?,
+        Verb::Clock { nodes, by } => verb::fault::clock(ctx, &nodes.0, by).await?,
         Verb::Slow { links, delay, jitter } => verb::fault::slow(ctx, &links, delay, jitter).await?,
         Verb::Drop { links, loss } => verb::fault::drop(ctx, &links, loss).await?,
         Verb::Throttle { links, rate } => verb::fault::throttle(ctx, &links, rate).await?,

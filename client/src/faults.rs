@@ -1,8 +1,8 @@
-//! Faults of links: how a person writes them, and what they come to on each directed link.
+//! Faults of links and clocks: how a person writes them, and what they come to on each directed link and node.
 //!
 //! A fault is what was asked for and is undone as one; a rule is what one node does to what it sends to another. Any
 //! number of faults may stand on one link: cuts win, delays add up, losses combine as chances do, the lowest rate
-//! holds. Rules are always computed from all standing faults, so healing one leaves the others as they were.
+//! holds. Shifts of a clock add up. Rules are always computed from all standing faults, so healing one leaves the others as they were.
 
 use crate::admin::LinkRule;
 use crate::fail::{Fail, Res};
@@ -27,6 +27,9 @@ pub struct Fault {
     pub text: String,
     pub ways: Vec<Way>,
     pub rule: LinkRule,
+    /// Whose wall clock is off, and by how many milliseconds.
+    #[serde(default)]
+    pub clocks: Vec<(Slot, i64)>,
     /// Seconds since 1970.
     pub since: u64,
 }
@@ -65,6 +68,18 @@ pub fn ways(text: &str) -> Res<Vec<Way>> {
     Ok(ways)
 }
 
+/// Nodes with commas between them, as in `n1,n3`.
+#[derive(Debug, Clone)]
+pub struct Nodes(pub Vec<Slot>);
+
+impl std::str::FromStr for Nodes {
+    type Err = Fail;
+
+    fn from_str(text: &str) -> Result<Nodes, Fail> {
+        text.split(',').map(|name| name.trim().parse()).collect::<Res<_>>().map(Nodes)
+    }
+}
+
 /// What the faults come to on each of the six links.
 pub fn rules(faults: &[Fault]) -> BTreeMap<Way, LinkRule> {
     let mut rules = BTreeMap::new();
@@ -76,6 +91,12 @@ pub fn rules(faults: &[Fault]) -> BTreeMap<Way, LinkRule> {
         }
     }
     rules
+}
+
+/// By how many milliseconds the faults put this node's wall clock wrong.
+pub fn shift(faults: &[Fault], slot: Slot) -> i64 {
+    let here = faults.iter().flat_map(|fault| &fault.clocks).filter(|(at, _)| *at == slot);
+    here.fold(0i64, |sum, (_, ms)| sum.saturating_add(*ms))
 }
 
 fn combine(a: LinkRule, b: LinkRule) -> LinkRule {
@@ -108,6 +129,16 @@ pub fn span(text: &str) -> Result<Duration, String> {
         other => return Err(format!("'{other}' is no unit of time; take us, ms, s, m or h")),
     };
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("'{text}' is out of range"))
+}
+
+/// `+1h`, `-90s`: a span with a sign, in milliseconds.
+pub fn signed_span(text: &str) -> Result<i64, String> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let ms = i64::try_from(span(rest)?.as_millis()).map_err(|_| format!("'{text}' is out of range"))?;
+    if ms == 0 { Err(format!("'{text}' is less than 1 ms")) } else { Ok(sign * ms) }
 }
 
 /// `5%` or `0.5%`, in thousandths.
@@ -178,7 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn shifts_of_a_clock_add_up_and_each_is_undone_by_itself() {
+        let [n2, n3] = [Slot::ALL[1], Slot::ALL[2]];
+        let of = |clocks| Fault { clocks, ..fault(1, "n1-n2", LinkRule::default()) };
+        let faults = [of(vec![(n2, 3_600_000)]), of(vec![(n2, -60_000), (n3, -5)])];
+        assert_eq!(
+            (shift(&faults, n2), shift(&faults, n3), shift(&faults, Slot::ALL[0])),
+            (3_540_000, -5, 0)
+        );
+        assert_eq!(shift(&faults[1..], n2), -60_000);
+    }
+
+    #[test]
     fn units_are_read() {
+        assert_eq!(
+            (signed_span("+1h"), signed_span("-90s"), signed_span("2m")),
+            (Ok(3_600_000), Ok(-90_000), Ok(120_000))
+        );
+        assert!(signed_span("+0s").is_err() && signed_span("1").is_err() && signed_span("+-1s").is_err());
         assert_eq!(span("80ms"), Ok(Duration::from_millis(80)));
         assert_eq!(span("1.5s"), Ok(Duration::from_millis(1500)));
         assert!(span("80").is_err() && span("ms").is_err() && span("5 parsecs").is_err());
@@ -189,7 +237,14 @@ mod tests {
     }
 
     fn fault(id: usize, text: &str, rule: LinkRule) -> Fault {
-        Fault { id: format!("f{id}"), text: text.into(), ways: ways(text).expect("links"), rule, since: 0 }
+        Fault {
+            id: format!("f{id}"),
+            text: text.into(),
+            ways: ways(text).expect("links"),
+            rule,
+            clocks: Vec::new(),
+            since: 0,
+        }
     }
 
     #[test]

@@ -54,6 +54,8 @@ struct Node {
     reseeded: bool,
     /// The rules that the running process has confirmed.
     applied: BTreeMap<Way, LinkRule>,
+    /// By how much its wall clock is off, as far as it has confirmed.
+    shifted: i64,
 }
 
 impl Node {
@@ -71,6 +73,7 @@ impl Node {
             starts: 0,
             reseeded: false,
             applied: BTreeMap::new(),
+            shifted: 0,
         }
     }
 }

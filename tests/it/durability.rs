@@ -4,6 +4,7 @@
 //! every node at the end.
 
 use plait_tests::cluster::{Cluster, Running, run};
+use plait_tests::sql::Session;
 use plait_tests::{need, wait};
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
@@ -75,6 +76,32 @@ fn a_bank_survives_that_all_three_stand_still() {
     each("resume");
     let verdict = valid(load);
     assert_eq!(verdict["chains_equal"], true);
+    cluster.whole();
+    cluster.down();
+}
+
+/// Leases and elections go by a clock that nobody sets; a date is a value, and of the node that was asked.
+#[test]
+fn a_bank_survives_wall_clocks_that_are_an_hour_off() {
+    let cluster = Cluster::up("clock");
+    let term = |cluster: &Cluster| cluster.status()["nodes"][0]["account"]["term"].as_u64();
+    let before = term(&cluster);
+    let load = bank(&cluster, "8s");
+    let mut on_n2 = Session::open(&cluster, 2);
+    on_n2.rows("CREATE TABLE t (id INT PRIMARY KEY, at DATETIME NOT NULL)");
+    on_n2.rows("INSERT INTO t VALUES (1, NOW())");
+    cluster.plait(&["clock", "n2", "+1h"]).ok();
+    wait::pass(Duration::from_secs(1));
+    cluster.plait(&["clock", "n1,n3", "-1h"]).ok();
+    on_n2.rows("INSERT INTO t VALUES (2, NOW())");
+    wait::pass(Duration::from_secs(1));
+    let mut on_n3 = Session::open(&cluster, 3);
+    let minutes = "SELECT TIMESTAMPDIFF(MINUTE, a.at, b.at) >= 60, b.at > NOW() FROM t a JOIN t b ON a.id = 1 AND b.id = 2";
+    assert_eq!(on_n3.rows(minutes), ["1\t1"], "a date is what its node held for right, everywhere");
+    cluster.plait(&["heal"]).ok();
+    let verdict = valid(load);
+    assert_eq!(verdict["chains_equal"], true);
+    assert_eq!(term(&cluster), before, "nobody was elected for it");
     cluster.whole();
     cluster.down();
 }

@@ -109,6 +109,7 @@ impl Supervisor {
             node.since = now();
             (node.process, node.lifeline, node.admin) = (None, None, None);
             node.applied.clear();
+            node.shifted = 0;
             log(&format!("{slot} {}: {}", node.state.word(), node.exit.as_deref().unwrap_or_default()));
             (node.epoch.take(), code)
         };

@@ -86,12 +86,14 @@ impl Supervisor {
             Ask::Pause { slot } => self.pause(slot)?,
             Ask::Resume { slot } => self.resume(slot)?,
             Ask::PowerOff { slots } => self.power_off(&slots).await?,
-            Ask::Fault { text, ways, rule } => {
+            Ask::Fault { text, ways, rule, clocks } => {
                 let id = {
                     let mut state = self.write();
                     state.faults_made += 1;
                     let id = format!("f{}", state.faults_made);
-                    state.faults.push(Fault { id: id.clone(), text: text.clone(), ways, rule, since: now() });
+                    let fault =
+                        Fault { id: id.clone(), text: text.clone(), ways, rule, clocks, since: now() };
+                    state.faults.push(fault);
                     id
                 };
                 log(&format!("fault {id}: {text}"));

@@ -52,6 +52,8 @@ pub enum Ask {
         text: String,
         ways: Vec<Way>,
         rule: LinkRule,
+        #[serde(default)]
+        clocks: Vec<(Slot, i64)>,
     },
     /// Undoes one fault, or all.
     Heal {

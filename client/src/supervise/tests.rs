@@ -170,6 +170,7 @@ fn faults_stand_until_they_are_healed_one_by_one_or_all() {
             text: text.into(),
             ways: crate::faults::ways(text).expect("links"),
             rule: LinkRule { cut: true, ..LinkRule::default() },
+            clocks: Vec::new(),
         };
         for text in ["n1-n2", "n1>n3", "n2-n3"] {
             world.do_it(fault(text)).await.expect("nodes that don't run need not confirm");

@@ -1,9 +1,10 @@
-//! `cut`, `slow`, `drop`, `throttle`, `heal`: faults of the links, made and undone without root.
+//! `cut`, `slow`, `drop`, `throttle`, `clock`, `heal`: faults of links and clocks, made and undone without root.
 
 use crate::admin::LinkRule;
 use crate::cli::Ctx;
 use crate::fail::{Fail, Res};
 use crate::faults;
+use crate::slot::Slot;
 use crate::supervise::talk::{self, Ask, Done};
 use serde_json::json;
 use std::time::Duration;
@@ -14,7 +15,11 @@ const FAULT_MAX: Duration = Duration::from_secs(5);
 async fn make(ctx: &Ctx, verb: &'static str, links: &str, more: &str, rule: LinkRule) -> Res<()> {
     let ways = faults::ways(links)?;
     let text = format!("{verb} {links}{more}");
-    let done = talk::deed(&ctx.place, &Ask::Fault { text, ways, rule }, FAULT_MAX).await?;
+    stand(ctx, verb, Ask::Fault { text, ways, rule, clocks: Vec::new() }).await
+}
+
+async fn stand(ctx: &Ctx, verb: &'static str, fault: Ask) -> Res<()> {
+    let done = talk::deed(&ctx.place, &fault, FAULT_MAX).await?;
     let id = done.faults.first().cloned().unwrap_or_default();
     let undo = ctx.command(&format!("heal {id}"));
     shown(ctx, verb, &done, format!(" Undo it: {undo}"));
@@ -75,6 +80,15 @@ pub async fn throttle(ctx: &Ctx, links: &str, rate: u64) -> Res<()> {
         LinkRule { rate, ..LinkRule::default() },
     )
     .await
+}
+
+pub async fn clock(ctx: &Ctx, nodes: &[Slot], wall_ms: i64) -> Res<()> {
+    let sign = if wall_ms < 0 { '-' } else { '+' };
+    let span = crate::say::span(Duration::from_millis(wall_ms.unsigned_abs()));
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let text = format!("clock {} {sign}{span}", names.join(","));
+    let clocks = nodes.iter().map(|slot| (*slot, wall_ms)).collect();
+    stand(ctx, "clock", Ask::Fault { text, ways: Vec::new(), rule: LinkRule::default(), clocks }).await
 }
 
 pub async fn heal(ctx: &Ctx, id: Option<String>) -> Res<()> {

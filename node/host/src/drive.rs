@@ -9,7 +9,7 @@
 
 mod control;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Shifted};
 use crate::disk::{Checkpoints, Files};
 use crate::events::Events;
 use crate::exit::Exit;
@@ -35,7 +35,7 @@ pub type Queues = [Option<[Arc<Queue>; 3]>; 3];
 pub struct Parts {
     pub slot: Slot,
     pub replica: Replica,
-    pub clock: Box<dyn Clock + Send>,
+    pub clock: Shifted,
     pub files: Box<dyn Files>,
     pub checkpoints: Box<dyn Checkpoints>,
     pub events: Events,

@@ -55,12 +55,24 @@ pub enum Answer {
 pub enum Control {
     Account(oneshot::Sender<Account>),
     Metrics(oneshot::Sender<String>),
-    SetLink { to: Slot, rule: Rule },
+    SetLink {
+        to: Slot,
+        rule: Rule,
+    },
+    /// By how much the wall clock is off.
+    SetClock {
+        wall_us: i64,
+    },
     Heal,
-    Dead { peer: Slot, epoch: BootEpoch },
+    Dead {
+        peer: Slot,
+        epoch: BootEpoch,
+    },
     Flow(oneshot::Sender<Vec<String>>),
     PowerOff(oneshot::Sender<String>),
-    Shutdown { why: String },
+    Shutdown {
+        why: String,
+    },
 }
 
 /// The node's account of itself, with what only the host knows.

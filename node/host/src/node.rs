@@ -1,6 +1,6 @@
 //! One node put together: its doors are opened, its state is read, its tasks run, and it ends in order.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Shifted};
 use crate::config::Config;
 use crate::disk::{Checkpoints, Done, Files};
 use crate::drive::{Drive, Parts};
@@ -152,7 +152,7 @@ pub async fn run<N: Net>(config: Config, world: World<N>, doors: Doors, queued: 
     let drive = Drive::new(Parts {
         slot: config.slot,
         replica,
-        clock: world.clock,
+        clock: Shifted { clock: world.clock, wall_us: 0 },
         files: world.files,
         checkpoints: world.checkpoints,
         events,

@@ -43,6 +43,12 @@ pub struct LinkRule {
     pub rate: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockShift {
+    /// Milliseconds; 0 is right.
+    #[prost(sint64, tag = "1")]
+    pub wall_ms: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HealRequest {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Death {
@@ -218,6 +224,28 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("plait.admin.v1.Admin", "SetLink"));
             self.inner.unary(req, path, codec).await
         }
+        /// Sets by how much this node's wall clock is off.
+        pub async fn set_clock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ClockShift>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/plait.admin.v1.Admin/SetClock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("plait.admin.v1.Admin", "SetClock"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Removes every rule of this node.
         pub async fn heal(
             &mut self,
@@ -361,6 +389,11 @@ pub mod admin_server {
         async fn set_link(
             &self,
             request: tonic::Request<super::LinkRule>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
+        /// Sets by how much this node's wall clock is off.
+        async fn set_clock(
+            &self,
+            request: tonic::Request<super::ClockShift>,
         ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
         /// Removes every rule of this node.
         async fn heal(
@@ -581,6 +614,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetLinkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/plait.admin.v1.Admin/SetClock" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetClockSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ClockShift>
+                    for SetClockSvc<T> {
+                        type Response = super::Done;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ClockShift>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::set_clock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetClockSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

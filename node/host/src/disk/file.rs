@@ -318,13 +318,7 @@ impl Worker {
         self.write(file, at, &bytes, touched)
     }
 
-    fn write(
-        &mut self,
-        file: File,
-        at: u64,
-        bytes: &[u8],
-        touched: &mut Touched,
-    ) -> Result<(), disk::Error> {
+    fn write(&mut self, file: File, at: u64, bytes: &[u8], touched: &mut Touched) -> Result<(), disk::Error> {
         let written = self.handle(file).and_then(|handle| handle.write(at, bytes));
         touched.files.insert(file);
         written.map_err(|error| failed(&file.to_string(), &error))

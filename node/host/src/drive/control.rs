@@ -1,6 +1,7 @@
 //! What whoever runs the node may ask of it, between two rounds of the machine.
 
 use super::Drive;
+use crate::clock::Clock;
 use crate::inbox::{Account, Control, PeerAccount};
 use crate::metrics::Scrape;
 use plait_base::Slot;
@@ -25,8 +26,14 @@ impl Drive {
                 let fields = vec![("to", to.to_string()), ("rule", rule.to_string())];
                 self.parts.events.note(now, "fault_set", fields);
             }
+            Control::SetClock { wall_us } => {
+                self.parts.clock.wall_us = wall_us;
+                let fields = vec![("wall_ms", (wall_us / 1000).to_string())];
+                self.parts.events.note(self.parts.clock.now(), "clock_set", fields);
+            }
             Control::Heal => {
                 self.parts.shim.heal();
+                self.parts.clock.wall_us = 0;
                 self.parts.events.note(now, "faults_healed", Vec::new());
             }
             Control::Dead { peer, epoch } => {

@@ -19,6 +19,8 @@ use tonic::{Request, Response, Status};
 const EVENT_LINES_MAX: usize = 256;
 /// Links do not hold frames for longer than this.
 const DELAY_MS_MAX: u32 = 600_000;
+/// A hundred years: a value of the right kind that no statement can overflow with.
+const SHIFT_MS_MAX: u64 = 100 * 366 * 86_400_000;
 
 /// Serves `plait.admin.v1.Admin`.
 pub struct AdminDoor {
@@ -114,6 +116,14 @@ impl Admin for AdminDoor {
             rate: asked.rate,
         };
         self.tell(Control::SetLink { to, rule }).await
+    }
+
+    async fn set_clock(&self, request: Request<wire::ClockShift>) -> Answered<wire::Done> {
+        let wall_ms = request.into_inner().wall_ms;
+        if wall_ms.unsigned_abs() > SHIFT_MS_MAX {
+            return Err(Status::invalid_argument(format!("a clock is off by at most {SHIFT_MS_MAX} ms")));
+        }
+        self.tell(Control::SetClock { wall_us: wall_ms * 1000 }).await
     }
 
     async fn heal(&self, _: Request<wire::HealRequest>) -> Answered<wire::Done> {
