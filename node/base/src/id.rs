@@ -1,6 +1,6 @@
 //! Names of things: nodes, positions, proposals. Each is its own type, so that none is taken for another.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Where a node stands in the cluster: 1, 2 or 3, for ever. Auto-increment ids of slot `s` are `≡ s (mod 3)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,11 +120,14 @@ pub struct ClusterId(pub [u8; 16]);
 impl fmt::Display for ClusterId {
     /// In the form of a UUID, as `wsrep_cluster_state_uuid` shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each answer to a client's write names it, so no formatter for each byte.
+        let digit = |n: u8| char::from_digit(n.into(), 16).expect("four bits");
         for (i, byte) in self.0.iter().enumerate() {
             if matches!(i, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                f.write_char('-')?;
             }
-            write!(f, "{byte:02x}")?;
+            f.write_char(digit(byte >> 4))?;
+            f.write_char(digit(byte & 15))?;
         }
         Ok(())
     }

@@ -163,7 +163,8 @@ impl Drive {
         let now = self.parts.clock.now();
         let deadline = self.parts.replica.deadline();
         if deadline <= now.mono {
-            if deadline != Mono(0) {
+            // Work that is left, and a lease that was never asked for, are due at once and at no time.
+            if deadline > Mono(1) {
                 self.steps.late(now.mono.since(deadline));
             }
             inputs += self.take(Input::Tick);
