@@ -299,7 +299,7 @@ impl Consensus {
     fn send_raft(&mut self, mut message: eraftpb::Message) {
         let Some(to) = MemberId::from_raft(message.to) else { return };
         if message.get_msg_type() == MessageType::MsgAppend
-            && self.group.as_ref().is_some_and(|group| !group.hurry.needs(to.slot))
+            && self.group.as_ref().is_some_and(|g| g.members.is_voter(to) && !g.hurry.needs(to.slot))
         {
             hurry::mark(&mut message);
         }
