@@ -2,7 +2,8 @@
 //!
 //! Intuition: a reader who is told "between M and P" opens the book there. What is read is also what is certified
 //! for `FOR UPDATE` and at SERIALIZABLE, so a narrower reading is fewer conflicts, and never another answer.
-//! Invariant: every row that the condition chooses lies in the spans; the condition is still asked of each row.
+//! Invariant: every row that the condition chooses lies in the spans; the condition is still asked of each row, but for
+//! those of its parts that are sure to be true of all of them.
 
 use super::datum::Datum;
 use super::expr::{Comparison, Expr};
@@ -12,7 +13,7 @@ use crate::key;
 use crate::request::{ColumnType, IndexPart};
 use crate::table::TableInfo;
 use crate::value::{Real, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Points or ranges of one statement; a longer `IN` list is a walk over all of them.
 const SPANS_MAX: usize = 10_000;
@@ -32,6 +33,8 @@ pub struct Access {
     /// `None`: the primary key.
     pub index: Option<usize>,
     pub spans: Vec<Span>,
+    /// For each condition whether it is true of every row in the spans.
+    pub sure: VecDeque<bool>,
 }
 
 /// How narrow the spans of a key are: columns that are fixed, and whether the next one is bounded.
@@ -40,7 +43,7 @@ type Rank = (usize, bool);
 /// The narrowest access to the rows that `filter` chooses. Of two that are as narrow, the primary key's, which leads
 /// to the rows themselves.
 pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
-    let whole = Access { index: None, spans: vec![Span::Range(Vec::new(), None)] };
+    let whole = Access { index: None, spans: vec![Span::Range(Vec::new(), None)], sure: VecDeque::new() };
     let Some(filter) = filter else { return whole };
     let parts: &[Expr] = match filter {
         Expr::And(parts) => parts,
@@ -50,38 +53,43 @@ pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
         info.def.primary.iter().map(|column| IndexPart { column: *column, ..IndexPart::default() }).collect();
     let mut best = ((0, false), whole);
     if !primary.is_empty() {
-        let (rank, spans) = spans(info, &primary, parts);
+        let (rank, spans, sure) = spans(info, &primary, parts);
         let found = spans.iter().all(|span| matches!(span, Span::Point(_)));
-        best = (rank, Access { index: None, spans });
+        best = (rank, Access { index: None, spans, sure });
         if found {
             return best.1;
         }
     }
     for (at, index) in info.def.indexes.iter().enumerate() {
-        let (rank, spans) = spans(info, &index.parts, parts);
+        let (rank, spans, sure) = spans(info, &index.parts, parts);
         if rank > best.0 {
             // Behind the values of a key stands the key of the row.
             let open = |span| match span {
                 Span::Point(place) => Span::Range(place.clone(), Some(key::past(&place))),
                 range => range,
             };
-            best = (rank, Access { index: Some(at), spans: spans.into_iter().map(open).collect() });
+            let spans = spans.into_iter().map(open).collect();
+            best = (rank, Access { index: Some(at), spans, sure });
         }
     }
     best.1
 }
 
-/// The spans of a key in which the rows lie that all conditions choose.
-fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>) {
+/// The spans of a key in which the rows lie that all conditions choose, and what is true of all rows there.
+fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>, VecDeque<bool>) {
+    let mut sure: VecDeque<bool> = parts.iter().map(|_| false).collect();
     let mut prefixes: BTreeSet<Vec<u8>> = BTreeSet::from([Vec::new()]);
     for (depth, part) in key.iter().enumerate() {
         let kind = info.def.columns[part.column].kind;
         let short = |value: Value| prefixed(value, part.prefix);
-        let values = parts
-            .iter()
-            .filter_map(|condition| equals(condition, part.column, kind))
-            .min_by_key(BTreeSet::len);
-        if let Some(values) = values.filter(|values| values.len() * prefixes.len() <= SPANS_MAX) {
+        // Integers stand in a key as they are; of other kinds a key may say less than a comparison asks.
+        let plain = part.prefix == 0 && matches!(kind, ColumnType::Int { .. });
+        let values = (parts.iter().enumerate())
+            .filter_map(|(at, condition)| Some((at, equals(condition, part.column, kind)?)))
+            .min_by_key(|(_, values)| values.len());
+        let few = |(_, values): &(usize, BTreeSet<Value>)| values.len() * prefixes.len() <= SPANS_MAX;
+        if let Some((at, values)) = values.filter(few) {
+            sure[at] |= plain && of_integer(&parts[at], &[Comparison::Eq]);
             let longer = |prefix: &Vec<u8>, value: &Value| {
                 let mut key = prefix.clone();
                 key::push(&mut key, &short(value.clone()));
@@ -90,7 +98,7 @@ fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span
             prefixes =
                 prefixes.iter().flat_map(|prefix| values.iter().map(move |v| longer(prefix, v))).collect();
             if depth + 1 == key.len() {
-                return ((key.len(), false), prefixes.into_iter().map(Span::Point).collect());
+                return ((key.len(), false), prefixes.into_iter().map(Span::Point).collect(), sure);
             }
             continue;
         }
@@ -101,10 +109,45 @@ fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span
             bounds.low = bounds.low.map(|(value, _)| (short(value), true));
             bounds.high = bounds.high.map(|(value, _)| (short(value), true));
         }
+        // A span that is open below has the NULLs in it.
+        if plain && !info.def.columns[part.column].nullable {
+            use Comparison::{Less, LessEq, More, MoreEq};
+            let of_column = |condition: &Expr| bounds_of(condition) == Some(part.column);
+            for (sure, condition) in sure.iter_mut().zip(parts).filter(|(_, condition)| of_column(condition))
+            {
+                *sure |= of_integer(condition, &[Less, LessEq, More, MoreEq]);
+            }
+        }
         let bounded = bounds != Bounds::default();
-        return ((depth, bounded), prefixes.iter().filter_map(|prefix| bounds.span(prefix)).collect());
+        let spans = prefixes.iter().filter_map(|prefix| bounds.span(prefix)).collect();
+        return ((depth, bounded), spans, sure);
     }
     unreachable!("the last column of a key ends the search")
+}
+
+/// The column that a comparison with constants is of.
+fn bounds_of(condition: &Expr) -> Option<usize> {
+    match condition {
+        Expr::Compare(_, pair) => match &**pair {
+            [Expr::Column(at), Expr::Const(_)] | [Expr::Const(_), Expr::Column(at)] => Some(*at),
+            _ => None,
+        },
+        Expr::Between(parts) => match &**parts {
+            [Expr::Column(at), Expr::Const(_), Expr::Const(_)] => Some(*at),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether it is such a comparison, one of these, with integers alone: then the bounds say all that it does.
+fn of_integer(condition: &Expr, which: &[Comparison]) -> bool {
+    let whole = |part: &Expr| matches!(part, Expr::Column(_) | Expr::Const(Datum::Int(_)));
+    match condition {
+        Expr::Compare(how, pair) => which.contains(how) && pair.iter().all(whole),
+        Expr::Between(parts) => which.contains(&Comparison::MoreEq) && parts.iter().all(whole),
+        _ => false,
+    }
 }
 
 /// A constant as a value of a key column.

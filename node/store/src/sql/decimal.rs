@@ -125,6 +125,10 @@ impl Decimal {
 
     /// Both over the same power of ten; `None` if that does not fit.
     fn aligned(self, other: Decimal) -> Option<(i128, i128, u8)> {
+        // To multiply so many digits is dear, and mostly there is nothing to do.
+        if self.scale == other.scale {
+            return Some((self.units, other.units, self.scale));
+        }
         let scale = self.scale.max(other.scale);
         let up = |n: Decimal| n.units.checked_mul(power(scale - n.scale)?);
         Some((up(self)?, up(other)?, scale))
