@@ -9,6 +9,9 @@ use crate::value::Value;
 use plait_base::codec::Writer;
 use std::{fmt, mem};
 
+/// Room that is made when a second row comes.
+const SECOND_BYTES: usize = 4 << 10;
+
 #[derive(Default, Clone)]
 pub struct RowList {
     bytes: Vec<u8>,
@@ -32,6 +35,10 @@ impl RowList {
 
     /// A row of cells that are bytes already.
     pub fn push_cells<'c>(&mut self, cells: impl IntoIterator<Item = &'c [u8]>) {
+        // Where there are two rows there are mostly more.
+        if self.count == 1 {
+            self.bytes.reserve(SECOND_BYTES);
+        }
         cells.into_iter().for_each(|cell| self.bytes.extend_from_slice(cell));
         self.count += 1;
     }

@@ -156,7 +156,13 @@ pub(super) fn take(
     for expr in &groups.keys {
         expr.eval(row, checks)?.push_sortable(&mut key);
     }
-    let (_, tallies) = match groups.found.entry(key) {
+    // Without keys there is one group, which need not be looked for.
+    let place = if groups.keys.is_empty() && !groups.found.is_empty() {
+        Entry::Occupied(groups.found.first_entry().expect("there is one"))
+    } else {
+        groups.found.entry(key)
+    };
+    let (_, tallies) = match place {
         Entry::Occupied(group) => group.into_mut(),
         Entry::Vacant(place) => {
             groups.kept.row(cells)?;

@@ -15,6 +15,9 @@ use std::mem;
 const HAND_MAX: usize = 1024;
 const HAND_BYTES_MAX: usize = 256 << 10;
 
+/// Rows for which room is made when a second one comes, and of how many bytes, at most.
+const SECOND: usize = 64;
+
 /// A row of the hand: where its key and its cells begin. They end where those of the next one begin.
 #[derive(Debug, Clone, Copy)]
 struct Card {
@@ -50,6 +53,12 @@ impl Sorted {
         cells: impl IntoIterator<Item = &'c [u8]>,
         kept: &mut Kept,
     ) -> Result<(), Error> {
+        if self.hand.len() == 1 {
+            // Where there are two rows there are mostly more.
+            self.hand.reserve(SECOND);
+            self.keys.reserve(SECOND * key.len().min(SECOND));
+            self.rows.reserve(SECOND * self.rows.len().min(SECOND));
+        }
         let (key_begin, row_begin) = (self.keys.len() as u32, self.rows.len() as u32);
         self.keys.extend_from_slice(key);
         cells.into_iter().for_each(|cell| self.rows.extend_from_slice(cell));
