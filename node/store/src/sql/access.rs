@@ -13,7 +13,7 @@ use crate::key;
 use crate::request::{ColumnType, IndexPart};
 use crate::table::TableInfo;
 use crate::value::{Real, Value};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// Points or ranges of one statement; a longer `IN` list is a walk over all of them.
 const SPANS_MAX: usize = 10_000;
@@ -49,11 +49,10 @@ pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
         Expr::And(parts) => parts,
         one => std::slice::from_ref(one),
     };
-    let primary: Vec<_> =
-        info.def.primary.iter().map(|column| IndexPart { column: *column, ..IndexPart::default() }).collect();
+    let primary = &info.primary;
     let mut best = ((0, false), whole);
     if !primary.is_empty() {
-        let (rank, spans, sure) = spans(info, &primary, parts);
+        let (rank, spans, sure) = spans(info, primary, parts);
         let found = spans.iter().all(|span| matches!(span, Span::Point(_)));
         best = (rank, Access { index: None, spans, sure });
         if found {
@@ -61,6 +60,11 @@ pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
         }
     }
     for (at, index) in info.def.indexes.iter().enumerate() {
+        // What says nothing of its first column makes it no narrower than the whole.
+        let first = index.parts[0].column;
+        if !parts.iter().any(|condition| condition.looks_at(first)) {
+            continue;
+        }
         let (rank, spans, sure) = spans(info, &index.parts, parts);
         if rank > best.0 {
             // Behind the values of a key stands the key of the row.
@@ -78,7 +82,8 @@ pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
 /// The spans of a key in which the rows lie that all conditions choose, and what is true of all rows there.
 fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>, VecDeque<bool>) {
     let mut sure: VecDeque<bool> = parts.iter().map(|_| false).collect();
-    let mut prefixes: BTreeSet<Vec<u8>> = BTreeSet::from([Vec::new()]);
+    // In their order, each once.
+    let mut prefixes: Vec<Vec<u8>> = vec![Vec::new()];
     for (depth, part) in key.iter().enumerate() {
         let kind = info.def.columns[part.column].kind;
         let short = |value: Value| prefixed(value, part.prefix);
@@ -87,16 +92,23 @@ fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span
         let values = (parts.iter().enumerate())
             .filter_map(|(at, condition)| Some((at, equals(condition, part.column, kind)?)))
             .min_by_key(|(_, values)| values.len());
-        let few = |(_, values): &(usize, BTreeSet<Value>)| values.len() * prefixes.len() <= SPANS_MAX;
+        let few = |(_, values): &(usize, Vec<Value>)| values.len() * prefixes.len() <= SPANS_MAX;
         if let Some((at, values)) = values.filter(few) {
             sure[at] |= plain && of_integer(&parts[at], &[Comparison::Eq]);
             let longer = |prefix: &Vec<u8>, value: &Value| {
-                let mut key = prefix.clone();
-                key::push(&mut key, &short(value.clone()));
+                let mut key = Vec::with_capacity(prefix.len() + 10);
+                key.extend_from_slice(prefix);
+                match part.prefix {
+                    0 => key::push(&mut key, value),
+                    _ => key::push(&mut key, &short(value.clone())),
+                }
                 key
             };
             prefixes =
                 prefixes.iter().flat_map(|prefix| values.iter().map(move |v| longer(prefix, v))).collect();
+            // Two values may begin alike, and then in another order.
+            prefixes.sort();
+            prefixes.dedup();
             if depth + 1 == key.len() {
                 return ((key.len(), false), prefixes.into_iter().map(Span::Point).collect(), sure);
             }
@@ -210,13 +222,14 @@ fn meant(kind: ColumnType, datum: &Datum) -> Meant {
     }
 }
 
-/// The values that a condition leaves to a column; `None` if it is no condition of that form.
-fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<BTreeSet<Value>> {
+/// The values that a condition leaves to a column, in order; `None` if it is no condition of that form.
+fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<Vec<Value>> {
     let one = |datum: &Datum| match meant(kind, datum) {
         Meant::Exactly(value) => Some(Some(value)),
         Meant::Above(_) | Meant::Nothing => Some(None),
         Meant::Unclear => None,
     };
+    let mut values = Vec::new();
     match part {
         Expr::Compare(Comparison::Eq, pair) => {
             let datum = match &**pair {
@@ -227,30 +240,29 @@ fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<BTreeSet<Value
                 }
                 _ => return None,
             };
-            Some(one(datum)?.into_iter().collect())
+            values.extend(one(datum)?);
         }
         Expr::In(parts) => {
             if !matches!(parts[0], Expr::Column(at) if at == column) {
                 return None;
             }
-            let mut values = BTreeSet::new();
             for part in &parts[1..] {
                 values.extend(one(part.constant()?)?);
             }
-            Some(values)
         }
         Expr::IsNull(inner) if matches!(**inner, Expr::Column(at) if at == column) => {
-            Some(BTreeSet::from([Value::Null]))
+            values.push(Value::Null);
         }
         Expr::Or(parts) => {
-            let mut values = BTreeSet::new();
             for part in parts {
                 values.extend(equals(part, column, kind)?);
             }
-            Some(values)
         }
-        _ => None,
+        _ => return None,
     }
+    values.sort();
+    values.dedup();
+    Some(values)
 }
 
 /// What is left to a column; each bound with whether it is in.
