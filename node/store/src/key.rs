@@ -245,8 +245,13 @@ pub fn after(key: &[u8]) -> Vec<u8> {
 pub fn past(prefix: &[u8]) -> Vec<u8> {
     let mut end = Vec::with_capacity(prefix.len() + 1);
     end.extend_from_slice(prefix);
-    end.push(PAST);
+    push_past(&mut end);
     end
+}
+
+/// Makes that of a prefix.
+pub fn push_past(prefix: &mut Vec<u8>) {
+    prefix.push(PAST);
 }
 
 /// A key in words, as MySQL names it in a duplicate entry: `7` or `7-blue`. Bytes that are no key are shown in

@@ -13,7 +13,6 @@ use crate::key;
 use crate::request::{ColumnType, IndexPart};
 use crate::table::TableInfo;
 use crate::value::{Real, Value};
-use std::collections::VecDeque;
 
 /// Points or ranges of one statement; a longer `IN` list is a walk over all of them.
 const SPANS_MAX: usize = 10_000;
@@ -33,8 +32,21 @@ pub struct Access {
     /// `None`: the primary key.
     pub index: Option<usize>,
     pub spans: Vec<Span>,
-    /// For each condition whether it is true of every row in the spans.
-    pub sure: VecDeque<bool>,
+    pub sure: Sure,
+}
+
+/// The conditions that are true of every row in the spans, of the first 64, a bit each.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Sure(u64);
+
+impl Sure {
+    fn note(&mut self, at: usize) {
+        self.0 |= 1_u64.checked_shl(at as u32).unwrap_or(0);
+    }
+
+    pub fn has(self, at: usize) -> bool {
+        self.0.checked_shr(at as u32).is_some_and(|bits| bits & 1 == 1)
+    }
 }
 
 /// How narrow the spans of a key are: columns that are fixed, and whether the next one is bounded.
@@ -43,7 +55,7 @@ type Rank = (usize, bool);
 /// The narrowest access to the rows that `filter` chooses. Of two that are as narrow, the primary key's, which leads
 /// to the rows themselves.
 pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
-    let whole = Access { index: None, spans: vec![Span::Range(Vec::new(), None)], sure: VecDeque::new() };
+    let whole = Access { index: None, spans: vec![Span::Range(Vec::new(), None)], sure: Sure::default() };
     let Some(filter) = filter else { return whole };
     let parts: &[Expr] = match filter {
         Expr::And(parts) => parts,
@@ -80,10 +92,10 @@ pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
 }
 
 /// The spans of a key in which the rows lie that all conditions choose, and what is true of all rows there.
-fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>, VecDeque<bool>) {
-    let mut sure: VecDeque<bool> = parts.iter().map(|_| false).collect();
+fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>, Sure) {
+    let mut sure = Sure::default();
     // In their order, each once.
-    let mut prefixes: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut prefixes = vec![Vec::with_capacity(10 * key.len())];
     for (depth, part) in key.iter().enumerate() {
         let kind = info.def.columns[part.column].kind;
         let short = |value: Value| prefixed(value, part.prefix);
@@ -94,21 +106,25 @@ fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span
             .min_by_key(|(_, values)| values.len());
         let few = |(_, values): &(usize, Vec<Value>)| values.len() * prefixes.len() <= SPANS_MAX;
         if let Some((at, values)) = values.filter(few) {
-            sure[at] |= plain && of_integer(&parts[at], &[Comparison::Eq]);
-            let longer = |prefix: &Vec<u8>, value: &Value| {
-                let mut key = Vec::with_capacity(prefix.len() + 10);
-                key.extend_from_slice(prefix);
-                match part.prefix {
-                    0 => key::push(&mut key, value),
-                    _ => key::push(&mut key, &short(value.clone())),
-                }
-                key
-            };
-            prefixes =
-                prefixes.iter().flat_map(|prefix| values.iter().map(move |v| longer(prefix, v))).collect();
-            // Two values may begin alike, and then in another order.
-            prefixes.sort();
-            prefixes.dedup();
+            if plain && of_integer(&parts[at], &[Comparison::Eq]) {
+                sure.note(at);
+            }
+            if let ([prefix], [value], 0) = (&mut prefixes[..], &values[..], part.prefix) {
+                key::push(prefix, value);
+            } else {
+                let longer = |prefix: &Vec<u8>, value: &Value| {
+                    let mut key = prefix.clone();
+                    key::push(&mut key, &short(value.clone()));
+                    key
+                };
+                prefixes = prefixes
+                    .iter()
+                    .flat_map(|prefix| values.iter().map(move |v| longer(prefix, v)))
+                    .collect();
+                // Two values may begin alike, and then in another order.
+                prefixes.sort();
+                prefixes.dedup();
+            }
             if depth + 1 == key.len() {
                 return ((key.len(), false), prefixes.into_iter().map(Span::Point).collect(), sure);
             }
@@ -125,9 +141,10 @@ fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span
         if plain && !info.def.columns[part.column].nullable {
             use Comparison::{Less, LessEq, More, MoreEq};
             let of_column = |condition: &Expr| bounds_of(condition) == Some(part.column);
-            for (sure, condition) in sure.iter_mut().zip(parts).filter(|(_, condition)| of_column(condition))
-            {
-                *sure |= of_integer(condition, &[Less, LessEq, More, MoreEq]);
+            for (at, condition) in parts.iter().enumerate().filter(|(_, condition)| of_column(condition)) {
+                if of_integer(condition, &[Less, LessEq, More, MoreEq]) {
+                    sure.note(at);
+                }
             }
         }
         let bounded = bounds != Bounds::default();
@@ -260,8 +277,10 @@ fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<Vec<Value>> {
         }
         _ => return None,
     }
-    values.sort();
-    values.dedup();
+    if values.len() > 1 {
+        values.sort();
+        values.dedup();
+    }
     Some(values)
 }
 
@@ -368,19 +387,25 @@ impl Bounds {
             return None;
         }
         let longer = |value: &Value| {
-            let mut key = prefix.to_vec();
+            // Room for a number, and for what makes it the end of a span.
+            let mut key = Vec::with_capacity(prefix.len() + 10);
+            key.extend_from_slice(prefix);
             key::push(&mut key, value);
+            key
+        };
+        let past = |mut key: Vec<u8>| {
+            key::push_past(&mut key);
             key
         };
         let from = match &self.low {
             None => prefix.to_vec(),
             Some((value, true)) => longer(value),
-            Some((value, false)) => key::past(&longer(value)),
+            Some((value, false)) => past(longer(value)),
         };
         let to = match &self.high {
             None if prefix.is_empty() => None,
             None => Some(key::past(prefix)),
-            Some((value, true)) => Some(key::past(&longer(value))),
+            Some((value, true)) => Some(past(longer(value))),
             Some((value, false)) => Some(longer(value)),
         };
         if to.as_ref().is_some_and(|to| from >= *to) {

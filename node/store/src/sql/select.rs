@@ -109,8 +109,8 @@ impl Select {
         };
         let mut list = compiler("field list");
         list.aggregates = Some(Vec::new());
-        let mut items = Vec::new();
-        let mut names = Vec::new();
+        let mut items = Vec::with_capacity(tree.items.len());
+        let mut names = Vec::with_capacity(tree.items.len());
         let mut aliases = Vec::new();
         for item in &tree.items {
             match item {
@@ -374,11 +374,11 @@ impl Select {
         let parts = ands(self.filter.take());
         if let ([Level { from: From::Table(info), .. }], false) = (&join.levels[..], asks) {
             self.filter = (!parts.is_empty()).then_some(Expr::And(parts));
-            let mut access = access(info, self.filter.as_ref());
+            let access = access(info, self.filter.as_ref());
             if let Some(Expr::And(parts)) = &mut self.filter {
                 // What holds wherever the walk leads is not asked again.
-                let mut sure = mem::take(&mut access.sure);
-                parts.retain(|_| !sure.pop_front().unwrap_or(false));
+                let mut places = 0..;
+                parts.retain(|_| places.next().is_some_and(|at| !access.sure.has(at)));
                 if parts.is_empty() {
                     self.filter = None;
                 }
