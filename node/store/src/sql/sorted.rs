@@ -71,20 +71,20 @@ impl Sorted {
         }
         for card in mem::take(&mut self.hand) {
             let (key, row) = (slice(&self.keys, card.key).to_vec(), slice(&self.rows, card.row).to_vec());
-            self.into_deck(key, row, kept)?;
+            self.place(key, row, kept)?;
         }
         self.keys.clear();
         self.rows.clear();
         Ok(())
     }
 
-    fn into_deck(&mut self, key: Vec<u8>, row: Vec<u8>, kept: &mut Kept) -> Result<(), Error> {
+    fn place(&mut self, key: Vec<u8>, row: Vec<u8>, kept: &mut Kept) -> Result<(), Error> {
         self.count += 1;
         // All that have one key have one place, if it is to come once.
         let number = if self.once { 0 } else { self.count };
-        if let Entry::Vacant(place) = self.deck.entry((key, number)) {
+        if let Entry::Vacant(vacant) = self.deck.entry((key, number)) {
             kept.packed(row.len())?;
-            place.insert(row);
+            vacant.insert(row);
         }
         if self.most.is_some_and(|most| self.deck.len() as u64 > most)
             && let Some((_, last)) = self.deck.pop_last()
