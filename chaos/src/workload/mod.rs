@@ -243,6 +243,7 @@ fn ints(results: &[StepResult], n: usize) -> Vec<Vec<i64>> {
     match results.get(n) {
         Some(StepResult::Rows(rows)) => rows
             .rows
+            .values()
             .iter()
             .map(|row| row.iter().map(|v| if let Value::Int(i) = v { *i } else { i64::MIN }).collect())
             .collect(),

@@ -84,7 +84,7 @@ fn whole_numbers(results: &[StepResult], n: usize, column: usize) -> Vec<i64> {
         Some(Value::Text(text)) => text.parse().unwrap_or(i64::MIN),
         _ => i64::MIN,
     };
-    rows.rows.iter().map(number).collect()
+    rows.rows.values().iter().map(number).collect()
 }
 
 /// The list in a cell.
@@ -182,7 +182,7 @@ impl Workload for Sql {
             (Op::Total { .. }, Outcome::Yes) => self.read_total(end.at.slot, end.results, judge),
             (Op::List { key, floor }, Outcome::Yes) => {
                 let Some(StepResult::Rows(rows)) = end.results.first() else { return };
-                let seen = match rows.rows.first() {
+                let seen = match rows.rows.values().first() {
                     None => Some(Vec::new()),
                     Some(row) => list(row.first()),
                 };
@@ -203,8 +203,9 @@ impl Workload for Sql {
     fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge) {
         self.read_total(slot, results, judge);
         let Some(StepResult::Rows(rows)) = results.get(1) else { return };
+        let rows = rows.rows.values();
         for key in 0..self.purses() {
-            let row = rows.rows.iter().find(|row| row.first() == Some(&Value::Int(key as i64)));
+            let row = rows.iter().find(|row| row.first() == Some(&Value::Int(key as i64)));
             let seen = row.map_or(Some(Vec::new()), |row| list(row.get(1)));
             let floor = self.lists.acknowledged(key);
             if let Err(why) = self.lists.read(key, seen, floor) {

@@ -90,7 +90,8 @@ impl Replica {
             self.status(now).rows().into_iter().map(|(n, v)| vec![Value::Text(n.to_owned()), Value::Text(v)]);
         let text = ColumnType::Text { chars_max: 1024 };
         let column = |name: &str| ColumnHead { name: name.to_owned(), kind: text, ..ColumnHead::default() };
-        let rows = Rows { columns: vec![column("name"), column("value")], rows: rows.collect() };
+        let rows =
+            Rows { columns: vec![column("name"), column("value")], rows: rows.collect::<Vec<_>>().into() };
         Reply { results: vec![StepResult::Rows(rows)], ..Reply::default() }
     }
 }

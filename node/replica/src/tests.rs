@@ -249,7 +249,7 @@ impl Table {
         let get = Step::Get { table: "t".to_owned(), key: vec![Value::Int(id)], lock: false };
         let reply = self.script(node, vec![get]).expect("a read is served");
         let [StepResult::Rows(rows)] = &reply.results[..] else { panic!("a get gives rows") };
-        rows.rows.first().map(|row| match row[1] {
+        rows.rows.values().first().map(|row| match row[1] {
             Value::Int(n) => n,
             ref other => panic!("n is an integer, not {other:?}"),
         })

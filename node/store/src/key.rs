@@ -133,7 +133,13 @@ pub fn padded(text: &str) -> &str {
 }
 
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
-    escaped(out, TEXT, padded(text).as_bytes());
+    push_text_bytes(out, text.as_bytes());
+}
+
+/// The same for the bytes of a text: a blank is a byte, and none of another character.
+pub fn push_text_bytes(out: &mut Vec<u8>, text: &[u8]) {
+    let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1);
+    escaped(out, TEXT, &text[..end]);
 }
 
 pub fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -144,6 +150,12 @@ pub fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 fn escaped(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.reserve(bytes.len() + 3);
     out.push(tag);
+    // Few have one, and that there is none is seen quickly.
+    if !bytes.contains(&0) {
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(&[0, 1]);
+        return;
+    }
     let mut parts = bytes.split(|byte| *byte == 0);
     out.extend_from_slice(parts.next().expect("there is a first part, be it empty"));
     for part in parts {
@@ -233,8 +245,13 @@ pub fn after(key: &[u8]) -> Vec<u8> {
 pub fn past(prefix: &[u8]) -> Vec<u8> {
     let mut end = Vec::with_capacity(prefix.len() + 1);
     end.extend_from_slice(prefix);
-    end.push(PAST);
+    push_past(&mut end);
     end
+}
+
+/// Makes that of a prefix.
+pub fn push_past(prefix: &mut Vec<u8>) {
+    prefix.push(PAST);
 }
 
 /// A key in words, as MySQL names it in a duplicate entry: `7` or `7-blue`. Bytes that are no key are shown in

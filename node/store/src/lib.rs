@@ -29,6 +29,7 @@ pub mod op;
 mod queue;
 pub mod request;
 pub mod row;
+mod rowlist;
 mod session;
 mod sql;
 mod steps;
@@ -50,6 +51,8 @@ pub use request::{
     Isolation, Members, Param, Prepared, Referential, Reply, Request, Rows, Stamp, Step, StepResult,
     TableDef,
 };
+pub use row::Cell;
+pub use rowlist::RowList;
 pub use session::{Context, Progress, RETRIES_MAX, Session};
 pub use store::Store;
 pub use table::{TableId, TableInfo};

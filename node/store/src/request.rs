@@ -1,5 +1,6 @@
 //! What a session is asked and what it answers.
 
+use crate::rowlist::RowList;
 use crate::value::Value;
 use plait_base::Seqno;
 use std::sync::Arc;
@@ -342,7 +343,7 @@ pub struct IndexPart {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Rows {
     pub columns: Vec<ColumnHead>,
-    pub rows: Vec<Vec<Value>>,
+    pub rows: RowList,
 }
 
 /// How a column of a result is announced to a client.

@@ -65,7 +65,53 @@ pub fn pull(r: &mut Reader<'_>) -> Result<Value, codec::Error> {
     })
 }
 
+/// A cell as it lies in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell<'a> {
+    Null,
+    Int(i64),
+    UInt(u64),
+    Dec(Decimal),
+    Double(Real),
+    /// The bytes of a text.
+    Text(&'a [u8]),
+    Bytes(&'a [u8]),
+}
+
+/// Takes one cell off the front, without a copy. Whether a text is UTF-8 is not looked at.
+#[inline]
+pub fn view<'a>(rest: &mut &'a [u8]) -> Result<Cell<'a>, codec::Error> {
+    let mut r = Reader::new(rest);
+    let cell = match r.u8()? {
+        TEXT => Cell::Text(r.bytes()?),
+        BYTES => Cell::Bytes(r.bytes()?),
+        _ => match pull(&mut Reader::new(skip(rest)?))? {
+            Value::Int(n) => Cell::Int(n),
+            Value::UInt(n) => Cell::UInt(n),
+            Value::Dec(n) => Cell::Dec(n),
+            Value::Double(n) => Cell::Double(n),
+            Value::Null => Cell::Null,
+            Value::Text(_) | Value::Bytes(_) => unreachable!("these were looked for before"),
+        },
+    };
+    if matches!(cell, Cell::Text(_) | Cell::Bytes(_)) {
+        *rest = &rest[rest.len() - r.left()..];
+    }
+    Ok(cell)
+}
+
+/// Notes where each of the first cells of a kept row ends.
+#[inline]
+pub fn ends(row: &[u8], ends: &mut [u32]) {
+    let mut rest = row;
+    for end in ends {
+        skip(&mut rest).expect("a kept row was whole when it was applied");
+        *end = (row.len() - rest.len()) as u32;
+    }
+}
+
 /// Steps over one cell and returns its bytes. Whether a text is UTF-8 is not looked at.
+#[inline]
 fn skip<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], codec::Error> {
     let mut r = Reader::new(rest);
     match r.u8()? {
@@ -99,15 +145,23 @@ pub fn decode(row: &[u8]) -> Result<Vec<Value>, codec::Error> {
     Ok(values)
 }
 
-/// The cells of a kept row that somebody looks at; in the place of the others before the last of them stands NULL.
-pub fn picked(row: &[u8], wanted: &[bool]) -> Vec<Value> {
+/// Puts the cells of a kept row that somebody looks at into `cells`; in the place of the others before the last of them
+/// stands NULL. What lies there from the row before is used again: a text has its room already.
+pub fn pick(row: &[u8], wanted: &[bool], cells: &mut Vec<Value>) {
+    const WHOLE: &str = "a kept row was whole when it was applied";
+    cells.resize(wanted.len(), Value::Null);
     let mut rest = row;
-    let pick = |wanted: &bool| {
-        let cell = skip(&mut rest)?;
-        if *wanted { pull(&mut Reader::new(cell)) } else { Ok(Value::Null) }
-    };
-    let values: Result<_, codec::Error> = wanted.iter().map(pick).collect();
-    values.expect("a kept row was whole when it was applied")
+    for (wanted, cell) in wanted.iter().zip(cells) {
+        let bytes = skip(&mut rest).expect(WHOLE);
+        match cell {
+            _ if !wanted => *cell = Value::Null,
+            Value::Text(text) if bytes[0] == TEXT => {
+                text.clear();
+                text.push_str(Reader::new(&bytes[1..]).str("a text cell").expect(WHOLE));
+            }
+            cell => *cell = pull(&mut Reader::new(bytes)).expect(WHOLE),
+        }
+    }
 }
 
 /// A row that this store keeps, and which therefore decodes.
@@ -291,12 +345,16 @@ mod tests {
     #[test]
     fn picked_cells_are_those_asked_for() {
         let row = encode(&[Value::Int(1), Value::Text("ab".into()), Value::Null, Value::Int(-7)]);
-        assert_eq!(picked(&row, &[false, true]), [Value::Null, Value::Text("ab".into())]);
-        assert_eq!(
-            picked(&row, &[true, false, false, true]),
-            [Value::Int(1), Value::Null, Value::Null, Value::Int(-7)]
-        );
-        assert!(picked(&row, &[]).is_empty());
+        let next = encode(&[Value::Int(2), Value::Text("c".into()), Value::Null, Value::Int(-8)]);
+        let mut cells = Vec::new();
+        pick(&row, &[false, true], &mut cells);
+        assert_eq!(cells, [Value::Null, Value::Text("ab".into())]);
+        pick(&next, &[false, true, true], &mut cells);
+        assert_eq!(cells, [Value::Null, Value::Text("c".into()), Value::Null]);
+        pick(&row, &[true, false, false, true], &mut cells);
+        assert_eq!(cells, [Value::Int(1), Value::Null, Value::Null, Value::Int(-7)]);
+        pick(&row, &[], &mut cells);
+        assert!(cells.is_empty());
     }
 
     proptest! {
@@ -304,8 +362,12 @@ mod tests {
         fn a_row_comes_back(row in proptest::collection::vec(value(), 0..6)) {
             let bytes = encode(&row);
             prop_assert!(whole(&bytes, row.len()));
+            let (mut places, mut from) = (vec![0; row.len()], 0);
+            ends(&bytes, &mut places);
             for (at, value) in row.iter().enumerate() {
                 prop_assert_eq!(&cell(&bytes, at), value);
+                prop_assert_eq!(&decode(&bytes[from..places[at] as usize]), &Ok(vec![value.clone()]));
+                from = places[at] as usize;
             }
             prop_assert_eq!(decode(&bytes), Ok(row));
         }

@@ -114,7 +114,7 @@ enum Plan {
 enum Doing {
     /// The next action is to be fetched.
     Next,
-    Work(Working),
+    Work(Box<Working>),
     /// Waits for the verdict of a commit; then goes on with an action that had to wait for it.
     Commit {
         txn: Box<Txn>,

@@ -6,6 +6,7 @@ use crate::key;
 use crate::op::{Add, Op};
 use crate::request::{Change, Done, Rows, Step, StepResult};
 use crate::row;
+use crate::rowlist::RowList;
 use crate::session::{Env, Turn};
 use crate::table::TableInfo;
 use crate::txn::{Scan, Walk};
@@ -24,7 +25,7 @@ pub(crate) struct Steps {
     /// The next one.
     at: usize,
     /// Of the step under way.
-    scan: Option<(Scan, Vec<Vec<Value>>, u64)>,
+    scan: Option<(Scan, RowList, u64)>,
     begun: bool,
     /// What the step gives when all that follows from it is done.
     given: Option<StepResult>,
@@ -122,8 +123,11 @@ impl Steps {
             Step::Get { table, key, lock } => {
                 let info = env.txn.table(env.store, table)?;
                 let key = whole_key(&info, key)?;
-                let row = env.txn.get(env.store, &info, &key, *lock)?;
-                Ok(Some(rows(&info, row.map(|row| row::kept(&row)).into_iter().collect())))
+                let mut found = RowList::new(info.heads.len());
+                if let Some(row) = env.txn.look(env.store, &info, &key, *lock)? {
+                    found.push_cells([row]);
+                }
+                Ok(Some(rows(&info, found)))
             }
             Step::Scan { table, from, to, limit, lock } => {
                 let (mut scan, mut found, mut bytes) = match self.scan.take() {
@@ -133,12 +137,13 @@ impl Steps {
                         prefix(&info, from)?;
                         prefix(&info, to)?;
                         let to = (!to.is_empty()).then(|| key::encode(to));
-                        (Scan::new(info, key::encode(from), to, *lock), Vec::new(), 0)
+                        let found = RowList::new(info.heads.len());
+                        (Scan::new(info, key::encode(from), to, *lock), found, 0)
                     }
                 };
                 let limit = if *limit == 0 { u64::MAX } else { *limit };
                 let walk = env.txn.walk(env.store, &mut scan, env.budget, &mut |_, row| {
-                    found.push(row::kept(row));
+                    found.push_cells([row]);
                     bytes += row.len() as u64;
                     if found.len() as u64 == limit || bytes > RESULT_BYTES_MAX {
                         ControlFlow::Break(())
@@ -212,7 +217,7 @@ impl Steps {
     }
 }
 
-fn rows(info: &TableInfo, rows: Vec<Vec<Value>>) -> StepResult {
+fn rows(info: &TableInfo, rows: RowList) -> StepResult {
     StepResult::Rows(Rows { columns: info.heads.clone(), rows })
 }
 

@@ -9,7 +9,7 @@
 use crate::error::Error;
 use crate::index::Index;
 use crate::key::{self, Key};
-use crate::request::{ColumnHead, TableDef};
+use crate::request::{ColumnHead, IndexPart, TableDef};
 use crate::row;
 use crate::sql::Conditions;
 use crate::value::Value;
@@ -31,6 +31,8 @@ pub struct TableInfo {
     pub def: TableDef,
     /// The columns as they are announced to a client.
     pub heads: Vec<ColumnHead>,
+    /// The columns of the primary key, as those of another key are told.
+    pub(crate) primary: Vec<IndexPart>,
     conditions: Conditions,
 }
 
@@ -45,7 +47,9 @@ impl TableInfo {
         };
         let heads = def.columns.iter().map(head).collect();
         let conditions = Conditions::of(&def);
-        TableInfo { id, schema_version, created, def, heads, conditions }
+        let part = |column: &usize| IndexPart { column: *column, ..IndexPart::default() };
+        let primary = def.primary.iter().map(part).collect();
+        TableInfo { id, schema_version, created, def, heads, primary, conditions }
     }
 
     /// Whether a row may stand in this table by itself, whatever other rows there are.

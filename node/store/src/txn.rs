@@ -307,8 +307,19 @@ impl Txn {
         key: &[u8],
         lock: bool,
     ) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(write) = self.tables.get(&info.id).and_then(|part| part.writes.get(key)) {
-            return Ok(write.now.clone());
+        Ok(self.look(store, info, key, lock)?.map(<[u8]>::to_vec))
+    }
+
+    /// The same where it lies.
+    pub fn look<'s>(
+        &'s mut self,
+        store: &'s Store,
+        info: &Arc<TableInfo>,
+        key: &[u8],
+        lock: bool,
+    ) -> Result<Option<&'s [u8]>, Error> {
+        if self.tables.get(&info.id).is_some_and(|part| part.writes.contains_key(key)) {
+            return Ok(self.tables[&info.id].writes[key].now.as_deref());
         }
         let (at, entry) = (self.at(), entry(store, info, key));
         // Early refusal: what would lose at commit may as well lose now.
@@ -318,7 +329,7 @@ impl Txn {
         }
         let row = entry.and_then(|entry| entry.at(at)).and_then(|version| {
             self.rest_on(version.seqno);
-            version.row().map(<[u8]>::to_vec)
+            version.row()
         });
         if lock {
             self.note_locked(info.id, key);

@@ -31,6 +31,8 @@ const VERSION: &str = "8.0.42-plait";
 /// A reply's buffer that is larger than this is not kept for the next one.
 const KEPT_BYTES_MAX: usize = 4 << 10;
 const SCRATCH_BYTES: usize = 32 << 10;
+/// Of a row on the wire beside its cells, about.
+const ROW_BYTES: usize = 8;
 /// How long a client that is sent away may take to read why.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 
@@ -373,14 +375,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 let columns: Vec<Column> =
                     rows.columns.iter().map(|head| column(&self.shared.database, head)).collect();
                 self.conn.begin_rows(&columns, &mut self.out);
-                if self.binary {
-                    let kinds: Vec<ColumnKind> = columns.iter().map(|column| column.kind).collect();
-                    for row in &rows.rows {
-                        self.conn.row_binary(&kinds, row.iter().map(cell), &mut self.out);
-                    }
-                } else {
-                    for row in &rows.rows {
-                        self.conn.row(row.iter().map(cell), &mut self.out);
+                // A row has about so much around its cells, which keep their lengths.
+                self.out.reserve(rows.rows.bytes() + rows.rows.len() * ROW_BYTES);
+                let mut cells = rows.rows.cells().map(cell);
+                let kinds: Vec<ColumnKind> = columns.iter().map(|column| column.kind).collect();
+                for _ in 0..rows.rows.len() {
+                    let row = cells.by_ref().take(kinds.len());
+                    if self.binary {
+                        self.conn.row_binary(&kinds, row, &mut self.out);
+                    } else {
+                        self.conn.row(row, &mut self.out);
                     }
                 }
                 self.conn.end_rows(plain.warnings, more, &mut self.out);
@@ -453,14 +457,13 @@ fn param(param: Param) -> store::Param {
     }
 }
 
-fn cell(value: &store::Value) -> Cell<'_> {
-    match value {
-        store::Value::Null => Cell::Null,
-        store::Value::Int(n) => Cell::Int(*n),
-        store::Value::UInt(n) => Cell::UInt(*n),
-        store::Value::Text(text) => Cell::Bytes(text.as_bytes()),
-        store::Value::Bytes(bytes) => Cell::Bytes(bytes),
-        store::Value::Dec(_) | store::Value::Double(_) => {
+fn cell(cell: store::Cell<'_>) -> Cell<'_> {
+    match cell {
+        store::Cell::Null => Cell::Null,
+        store::Cell::Int(n) => Cell::Int(n),
+        store::Cell::UInt(n) => Cell::UInt(n),
+        store::Cell::Text(bytes) | store::Cell::Bytes(bytes) => Cell::Bytes(bytes),
+        store::Cell::Dec(_) | store::Cell::Double(_) => {
             unreachable!("the rows of SQL have texts in their place")
         }
     }

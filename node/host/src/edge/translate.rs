@@ -134,6 +134,7 @@ fn result(result: StepResult) -> wire::Result {
             columns: rows.columns.into_iter().map(|column| column.name).collect(),
             rows: rows
                 .rows
+                .values()
                 .into_iter()
                 .map(|row| wire::Row { values: row.into_iter().map(told).collect() })
                 .collect(),

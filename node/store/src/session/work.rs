@@ -47,7 +47,7 @@ impl Session {
     pub(super) fn work(
         &mut self,
         job: &mut Job,
-        mut working: Working,
+        mut working: Box<Working>,
         store: &Store,
         local: &mut Local,
         ctx: &Context<'_>,
@@ -235,7 +235,13 @@ impl Session {
     }
 
     /// Work is done, and its own transaction through, at `seqno` if it wrote.
-    fn finished(&mut self, job: &mut Job, working: Working, ctx: &Context<'_>, seqno: Option<Seqno>) -> Move {
+    fn finished(
+        &mut self,
+        job: &mut Job,
+        working: Box<Working>,
+        ctx: &Context<'_>,
+        seqno: Option<Seqno>,
+    ) -> Move {
         let Work::Named(mut named) = working.work else { return Move::On };
         match named.finish(&mut self.vars, ctx, seqno) {
             Ok(result) => {
@@ -248,7 +254,7 @@ impl Session {
 
     /// A statement failed: tries it again if it is a transaction of its own that lost a race; else takes back what
     /// it wrote, or all of its transaction if only beginning again can help.
-    fn failed(&mut self, job: &mut Job, mut working: Working, error: Error, store: &Store) -> Move {
+    fn failed(&mut self, job: &mut Job, mut working: Box<Working>, error: Error, store: &Store) -> Move {
         job.results.truncate(working.results_before);
         let lost = matches!(
             error,
@@ -282,7 +288,7 @@ impl Session {
     }
 
     /// Begins work from the beginning, in a fresh transaction if it is one of its own.
-    fn again(&mut self, job: &mut Job, mut working: Working, stage: Stage) -> Move {
+    fn again(&mut self, job: &mut Job, mut working: Box<Working>, stage: Stage) -> Move {
         working.own = working.own.map(|own| Txn::new(own.isolation()));
         working.work.restart();
         working.stage = stage;
@@ -292,8 +298,8 @@ impl Session {
 }
 
 impl Working {
-    pub(super) fn new(work: Work, own: Option<Txn>, tries_left: u32, results_before: usize) -> Working {
+    pub(super) fn new(work: Work, own: Option<Txn>, tries_left: u32, results_before: usize) -> Box<Working> {
         let as_statement = own.is_some();
-        Working { work, own, as_statement, tries_left, results_before, stage: Stage::Running }
+        Box::new(Working { work, own, as_statement, tries_left, results_before, stage: Stage::Running })
     }
 }

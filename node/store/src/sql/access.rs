@@ -2,7 +2,8 @@
 //!
 //! Intuition: a reader who is told "between M and P" opens the book there. What is read is also what is certified
 //! for `FOR UPDATE` and at SERIALIZABLE, so a narrower reading is fewer conflicts, and never another answer.
-//! Invariant: every row that the condition chooses lies in the spans; the condition is still asked of each row.
+//! Invariant: every row that the condition chooses lies in the spans; the condition is still asked of each row, but for
+//! those of its parts that are sure to be true of all of them.
 
 use super::datum::Datum;
 use super::expr::{Comparison, Expr};
@@ -12,7 +13,6 @@ use crate::key;
 use crate::request::{ColumnType, IndexPart};
 use crate::table::TableInfo;
 use crate::value::{Real, Value};
-use std::collections::BTreeSet;
 
 /// Points or ranges of one statement; a longer `IN` list is a walk over all of them.
 const SPANS_MAX: usize = 10_000;
@@ -32,6 +32,21 @@ pub struct Access {
     /// `None`: the primary key.
     pub index: Option<usize>,
     pub spans: Vec<Span>,
+    pub sure: Sure,
+}
+
+/// The conditions that are true of every row in the spans, of the first 64, a bit each.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Sure(u64);
+
+impl Sure {
+    fn note(&mut self, at: usize) {
+        self.0 |= 1_u64.checked_shl(at as u32).unwrap_or(0);
+    }
+
+    pub fn has(self, at: usize) -> bool {
+        self.0.checked_shr(at as u32).is_some_and(|bits| bits & 1 == 1)
+    }
 }
 
 /// How narrow the spans of a key are: columns that are fixed, and whether the next one is bounded.
@@ -40,57 +55,78 @@ type Rank = (usize, bool);
 /// The narrowest access to the rows that `filter` chooses. Of two that are as narrow, the primary key's, which leads
 /// to the rows themselves.
 pub fn access(info: &TableInfo, filter: Option<&Expr>) -> Access {
-    let whole = Access { index: None, spans: vec![Span::Range(Vec::new(), None)] };
+    let whole = Access { index: None, spans: vec![Span::Range(Vec::new(), None)], sure: Sure::default() };
     let Some(filter) = filter else { return whole };
     let parts: &[Expr] = match filter {
         Expr::And(parts) => parts,
         one => std::slice::from_ref(one),
     };
-    let primary: Vec<_> =
-        info.def.primary.iter().map(|column| IndexPart { column: *column, ..IndexPart::default() }).collect();
+    let primary = &info.primary;
     let mut best = ((0, false), whole);
     if !primary.is_empty() {
-        let (rank, spans) = spans(info, &primary, parts);
+        let (rank, spans, sure) = spans(info, primary, parts);
         let found = spans.iter().all(|span| matches!(span, Span::Point(_)));
-        best = (rank, Access { index: None, spans });
+        best = (rank, Access { index: None, spans, sure });
         if found {
             return best.1;
         }
     }
     for (at, index) in info.def.indexes.iter().enumerate() {
-        let (rank, spans) = spans(info, &index.parts, parts);
+        // What says nothing of its first column makes it no narrower than the whole.
+        let first = index.parts[0].column;
+        if !parts.iter().any(|condition| condition.looks_at(first)) {
+            continue;
+        }
+        let (rank, spans, sure) = spans(info, &index.parts, parts);
         if rank > best.0 {
             // Behind the values of a key stands the key of the row.
             let open = |span| match span {
                 Span::Point(place) => Span::Range(place.clone(), Some(key::past(&place))),
                 range => range,
             };
-            best = (rank, Access { index: Some(at), spans: spans.into_iter().map(open).collect() });
+            let spans = spans.into_iter().map(open).collect();
+            best = (rank, Access { index: Some(at), spans, sure });
         }
     }
     best.1
 }
 
-/// The spans of a key in which the rows lie that all conditions choose.
-fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>) {
-    let mut prefixes: BTreeSet<Vec<u8>> = BTreeSet::from([Vec::new()]);
+/// The spans of a key in which the rows lie that all conditions choose, and what is true of all rows there.
+fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span>, Sure) {
+    let mut sure = Sure::default();
+    // In their order, each once.
+    let mut prefixes = vec![Vec::with_capacity(10 * key.len())];
     for (depth, part) in key.iter().enumerate() {
         let kind = info.def.columns[part.column].kind;
         let short = |value: Value| prefixed(value, part.prefix);
-        let values = parts
-            .iter()
-            .filter_map(|condition| equals(condition, part.column, kind))
-            .min_by_key(BTreeSet::len);
-        if let Some(values) = values.filter(|values| values.len() * prefixes.len() <= SPANS_MAX) {
-            let longer = |prefix: &Vec<u8>, value: &Value| {
-                let mut key = prefix.clone();
-                key::push(&mut key, &short(value.clone()));
-                key
-            };
-            prefixes =
-                prefixes.iter().flat_map(|prefix| values.iter().map(move |v| longer(prefix, v))).collect();
+        // Integers stand in a key as they are; of other kinds a key may say less than a comparison asks.
+        let plain = part.prefix == 0 && matches!(kind, ColumnType::Int { .. });
+        let values = (parts.iter().enumerate())
+            .filter_map(|(at, condition)| Some((at, equals(condition, part.column, kind)?)))
+            .min_by_key(|(_, values)| values.len());
+        let few = |(_, values): &(usize, Vec<Value>)| values.len() * prefixes.len() <= SPANS_MAX;
+        if let Some((at, values)) = values.filter(few) {
+            if plain && of_integer(&parts[at], &[Comparison::Eq]) {
+                sure.note(at);
+            }
+            if let ([prefix], [value], 0) = (&mut prefixes[..], &values[..], part.prefix) {
+                key::push(prefix, value);
+            } else {
+                let longer = |prefix: &Vec<u8>, value: &Value| {
+                    let mut key = prefix.clone();
+                    key::push(&mut key, &short(value.clone()));
+                    key
+                };
+                prefixes = prefixes
+                    .iter()
+                    .flat_map(|prefix| values.iter().map(move |v| longer(prefix, v)))
+                    .collect();
+                // Two values may begin alike, and then in another order.
+                prefixes.sort();
+                prefixes.dedup();
+            }
             if depth + 1 == key.len() {
-                return ((key.len(), false), prefixes.into_iter().map(Span::Point).collect());
+                return ((key.len(), false), prefixes.into_iter().map(Span::Point).collect(), sure);
             }
             continue;
         }
@@ -101,10 +137,46 @@ fn spans(info: &TableInfo, key: &[IndexPart], parts: &[Expr]) -> (Rank, Vec<Span
             bounds.low = bounds.low.map(|(value, _)| (short(value), true));
             bounds.high = bounds.high.map(|(value, _)| (short(value), true));
         }
+        // A span that is open below has the NULLs in it.
+        if plain && !info.def.columns[part.column].nullable {
+            use Comparison::{Less, LessEq, More, MoreEq};
+            let of_column = |condition: &Expr| bounds_of(condition) == Some(part.column);
+            for (at, condition) in parts.iter().enumerate().filter(|(_, condition)| of_column(condition)) {
+                if of_integer(condition, &[Less, LessEq, More, MoreEq]) {
+                    sure.note(at);
+                }
+            }
+        }
         let bounded = bounds != Bounds::default();
-        return ((depth, bounded), prefixes.iter().filter_map(|prefix| bounds.span(prefix)).collect());
+        let spans = prefixes.iter().filter_map(|prefix| bounds.span(prefix)).collect();
+        return ((depth, bounded), spans, sure);
     }
     unreachable!("the last column of a key ends the search")
+}
+
+/// The column that a comparison with constants is of.
+fn bounds_of(condition: &Expr) -> Option<usize> {
+    match condition {
+        Expr::Compare(_, pair) => match &**pair {
+            [Expr::Column(at), Expr::Const(_)] | [Expr::Const(_), Expr::Column(at)] => Some(*at),
+            _ => None,
+        },
+        Expr::Between(parts) => match &**parts {
+            [Expr::Column(at), Expr::Const(_), Expr::Const(_)] => Some(*at),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether it is such a comparison, one of these, with integers alone: then the bounds say all that it does.
+fn of_integer(condition: &Expr, which: &[Comparison]) -> bool {
+    let whole = |part: &Expr| matches!(part, Expr::Column(_) | Expr::Const(Datum::Int(_)));
+    match condition {
+        Expr::Compare(how, pair) => which.contains(how) && pair.iter().all(whole),
+        Expr::Between(parts) => which.contains(&Comparison::MoreEq) && parts.iter().all(whole),
+        _ => false,
+    }
 }
 
 /// A constant as a value of a key column.
@@ -167,13 +239,14 @@ fn meant(kind: ColumnType, datum: &Datum) -> Meant {
     }
 }
 
-/// The values that a condition leaves to a column; `None` if it is no condition of that form.
-fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<BTreeSet<Value>> {
+/// The values that a condition leaves to a column, in order; `None` if it is no condition of that form.
+fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<Vec<Value>> {
     let one = |datum: &Datum| match meant(kind, datum) {
         Meant::Exactly(value) => Some(Some(value)),
         Meant::Above(_) | Meant::Nothing => Some(None),
         Meant::Unclear => None,
     };
+    let mut values = Vec::new();
     match part {
         Expr::Compare(Comparison::Eq, pair) => {
             let datum = match &**pair {
@@ -184,30 +257,31 @@ fn equals(part: &Expr, column: usize, kind: ColumnType) -> Option<BTreeSet<Value
                 }
                 _ => return None,
             };
-            Some(one(datum)?.into_iter().collect())
+            values.extend(one(datum)?);
         }
         Expr::In(parts) => {
             if !matches!(parts[0], Expr::Column(at) if at == column) {
                 return None;
             }
-            let mut values = BTreeSet::new();
             for part in &parts[1..] {
                 values.extend(one(part.constant()?)?);
             }
-            Some(values)
         }
         Expr::IsNull(inner) if matches!(**inner, Expr::Column(at) if at == column) => {
-            Some(BTreeSet::from([Value::Null]))
+            values.push(Value::Null);
         }
         Expr::Or(parts) => {
-            let mut values = BTreeSet::new();
             for part in parts {
                 values.extend(equals(part, column, kind)?);
             }
-            Some(values)
         }
-        _ => None,
+        _ => return None,
     }
+    if values.len() > 1 {
+        values.sort();
+        values.dedup();
+    }
+    Some(values)
 }
 
 /// What is left to a column; each bound with whether it is in.
@@ -313,19 +387,25 @@ impl Bounds {
             return None;
         }
         let longer = |value: &Value| {
-            let mut key = prefix.to_vec();
+            // Room for a number, and for what makes it the end of a span.
+            let mut key = Vec::with_capacity(prefix.len() + 10);
+            key.extend_from_slice(prefix);
             key::push(&mut key, value);
+            key
+        };
+        let past = |mut key: Vec<u8>| {
+            key::push_past(&mut key);
             key
         };
         let from = match &self.low {
             None => prefix.to_vec(),
             Some((value, true)) => longer(value),
-            Some((value, false)) => key::past(&longer(value)),
+            Some((value, false)) => past(longer(value)),
         };
         let to = match &self.high {
             None if prefix.is_empty() => None,
             None => Some(key::past(prefix)),
-            Some((value, true)) => Some(key::past(&longer(value))),
+            Some((value, true)) => Some(past(longer(value))),
             Some((value, false)) => Some(longer(value)),
         };
         if to.as_ref().is_some_and(|to| from >= *to) {

@@ -41,20 +41,19 @@ impl Columns<'_> {
         self.all(names).next()
     }
 
-    fn all(&self, names: &[&str]) -> impl Iterator<Item = usize> {
+    fn all<'n>(&'n self, names: &'n [&str]) -> impl Iterator<Item = usize> {
         let (of, column) = match *names {
             [column] => (None, column),
             [table, column] => (Some(table), column),
             [database, table, column] if database == self.database => (Some(table), column),
             _ => (Some("."), ""),
         };
-        let owner = |head: &ColumnHead| {
+        let owner = move |head: &ColumnHead| {
             of.is_none_or(|of| of == if self.table.is_empty() { &head.table } else { self.table })
         };
-        let places = (self.heads.iter().enumerate())
-            .filter(|(_, head)| head.name.eq_ignore_ascii_case(column) && owner(head))
-            .map(|(at, _)| at);
-        places.collect::<Vec<_>>().into_iter()
+        (self.heads.iter().enumerate())
+            .filter(move |(_, head)| head.name.eq_ignore_ascii_case(column) && owner(head))
+            .map(|(at, _)| at)
     }
 
     /// The place that a name means; refused if it means two.
@@ -439,7 +438,18 @@ impl<'a> Compiler<'a> {
         if first.quote_style.is_none() && first.value.starts_with('@') {
             return self.variable(parts);
         }
-        let texts: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+        // Mostly there is one, and no list has to be made.
+        let (one, several);
+        let texts: &[&str] = match parts {
+            [only] => {
+                one = [only.value.as_str()];
+                &one
+            }
+            parts => {
+                several = parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>();
+                &several
+            }
+        };
         let alias = match texts[..] {
             [name] => {
                 self.aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map(|(_, tree)| tree)
@@ -447,11 +457,11 @@ impl<'a> Compiler<'a> {
             _ => None,
         };
         let column = match self.columns {
-            Some(columns) => columns.meant(&texts, self.merged, self.clause)?,
+            Some(columns) => columns.meant(texts, self.merged, self.clause)?,
             None => None,
         };
         let outer = match (self.outer, column, alias) {
-            (Some(outer), None, None) => outer.meant(&texts, &[], self.clause)?,
+            (Some(outer), None, None) => outer.meant(texts, &[], self.clause)?,
             _ => None,
         };
         if let (Some(at), Some(gathered)) = (outer, self.gathered) {

@@ -18,7 +18,9 @@ const GROUP: u8 = 9;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal {
-    units: i128,
+    /// The units, the low half first: as one number they would make every cell and expression half as large again, since
+    /// it wants a place at sixteen bytes.
+    halves: [u64; 2],
     scale: u8,
     /// Digits behind the point that are shown, at most `scale`; what is beyond is only calculated with.
     shown: u8,
@@ -45,7 +47,11 @@ fn divided(units: i128, by: i128) -> i128 {
 impl Decimal {
     pub fn new(units: i128, scale: u8) -> Decimal {
         assert!(scale <= SCALE_MAX, "a decimal has at most {SCALE_MAX} digits behind the point");
-        Decimal { units, scale, shown: scale }
+        Decimal::of(units, scale, scale)
+    }
+
+    fn of(units: i128, scale: u8, shown: u8) -> Decimal {
+        Decimal { halves: [units as u64, (units >> 64) as u64], scale, shown }
     }
 
     pub fn scale(&self) -> u8 {
@@ -78,9 +84,9 @@ impl Decimal {
         let up = exponent + i32::from(scale) - i32::from(digits.scale);
         let by = u8::try_from(up.unsigned_abs()).ok().and_then(power);
         let units = match (by, up >= 0) {
-            _ if digits.units == 0 => 0,
-            (Some(by), true) => digits.units.checked_mul(by)?,
-            (Some(by), false) => divided(digits.units, by),
+            _ if digits.units() == 0 => 0,
+            (Some(by), true) => digits.units().checked_mul(by)?,
+            (Some(by), false) => divided(digits.units(), by),
             (None, true) => return None,
             (None, false) => 0,
         };
@@ -88,12 +94,12 @@ impl Decimal {
     }
 
     pub fn is_zero(&self) -> bool {
-        self.units == 0
+        self.units() == 0
     }
 
     /// Digits as MySQL counts them: all but leading zeros, and those behind the point in any case.
     pub fn digits(&self) -> u8 {
-        let digits = self.units.unsigned_abs().checked_ilog10().map_or(1, |log| log as u8 + 1);
+        let digits = self.units().unsigned_abs().checked_ilog10().map_or(1, |log| log as u8 + 1);
         digits.max(self.scale + 1)
     }
 
@@ -125,8 +131,12 @@ impl Decimal {
 
     /// Both over the same power of ten; `None` if that does not fit.
     fn aligned(self, other: Decimal) -> Option<(i128, i128, u8)> {
+        // To multiply so many digits is dear, and mostly there is nothing to do.
+        if self.scale == other.scale {
+            return Some((self.units(), other.units(), self.scale));
+        }
         let scale = self.scale.max(other.scale);
-        let up = |n: Decimal| n.units.checked_mul(power(scale - n.scale)?);
+        let up = |n: Decimal| n.units().checked_mul(power(scale - n.scale)?);
         Some((up(self)?, up(other)?, scale))
     }
 
@@ -138,7 +148,7 @@ impl Decimal {
     pub fn add(self, other: Decimal) -> Option<Decimal> {
         self.with(other, |one, other| {
             let (a, b, scale) = one.aligned(other)?;
-            Some(Decimal { units: a.checked_add(b)?, scale, shown: one.shown.max(other.shown) })
+            Some(Decimal::of(a.checked_add(b)?, scale, one.shown.max(other.shown)))
         })
     }
 
@@ -148,16 +158,16 @@ impl Decimal {
 
     pub fn mul(self, other: Decimal) -> Option<Decimal> {
         self.with(other, |one, other| {
-            let units = one.units.checked_mul(other.units)?;
+            let units = one.units().checked_mul(other.units())?;
             let (all, shown) = (one.scale + other.scale, (one.shown + other.shown).min(SCALE_MAX));
             let scale = all.min(SCALE_MAX);
-            Some(Decimal { units: divided(units, power(all - scale)?), scale, shown })
+            Some(Decimal::of(divided(units, power(all - scale)?), scale, shown))
         })
     }
 
     /// `None` if it does not fit; the divisor is not zero.
     pub fn div(self, by: Decimal) -> Option<Decimal> {
-        assert!(by.units != 0, "a division by zero is NULL and is not asked for");
+        assert!(by.units() != 0, "a division by zero is NULL and is not asked for");
         // As `do_div_mod` of MySQL's `decimal.c` counts them.
         let full = |scale: u8| scale.div_ceil(GROUP) * GROUP;
         let (own, others) = (full(self.scale), full(by.scale));
@@ -170,14 +180,14 @@ impl Decimal {
     /// Divides digit by digit, up to `scale` of them behind the point; fewer, but not fewer than are shown, if no
     /// more fit.
     fn long(self, by: Decimal, scale: u8, shown: u8) -> Option<Decimal> {
-        let (mut quotient, mut rest) = (self.units / by.units, self.units % by.units);
+        let (mut quotient, mut rest) = (self.units() / by.units(), self.units() % by.units());
         // Of the quotient of the units.
         let mut digits = self.scale as i16 - i16::from(by.scale);
         while digits < scale.into() {
             let next = || {
                 let ten = rest.checked_mul(10)?;
-                let quotient = quotient.checked_mul(10)?.checked_add(ten / by.units)?;
-                Some((quotient, ten % by.units))
+                let quotient = quotient.checked_mul(10)?.checked_add(ten / by.units())?;
+                Some((quotient, ten % by.units()))
             };
             match next() {
                 Some(next) => (quotient, rest) = next,
@@ -188,8 +198,8 @@ impl Decimal {
         }
         let scale = u8::try_from(digits).ok()?;
         match scale.checked_sub(SCALE_MAX) {
-            None | Some(0) => Some(Decimal { units: quotient, scale, shown }),
-            Some(over) => Some(Decimal { units: quotient / power(over)?, scale: SCALE_MAX, shown }),
+            None | Some(0) => Some(Decimal::of(quotient, scale, shown)),
+            Some(over) => Some(Decimal::of(quotient / power(over)?, SCALE_MAX, shown)),
         }
     }
 
@@ -202,34 +212,34 @@ impl Decimal {
     /// What is left; it has the dividend's sign.
     pub fn rem(self, by: Decimal) -> Option<Decimal> {
         let (a, b, scale) = self.aligned(by)?;
-        Some(Decimal { units: a % b, scale, shown: self.shown.max(by.shown) })
+        Some(Decimal::of(a % b, scale, self.shown.max(by.shown)))
     }
 
     pub fn neg(self) -> Decimal {
         // The lowest i128 never comes up: reading, adding and multiplying stop short of it.
-        Decimal { units: self.units.checked_neg().unwrap_or(i128::MAX), ..self }
+        Decimal::of(self.units().checked_neg().unwrap_or(i128::MAX), self.scale, self.shown)
     }
 
     pub fn abs(self) -> Decimal {
-        if self.units < 0 { self.neg() } else { self }
+        if self.units() < 0 { self.neg() } else { self }
     }
 
     /// With exactly `scale` digits behind the point, if there is room for them; rounded half away from zero.
     pub fn round(self, scale: u8) -> Decimal {
         let scale = scale.min(SCALE_MAX);
         if scale >= self.scale {
-            let units = power(scale - self.scale).and_then(|by| self.units.checked_mul(by));
+            let units = power(scale - self.scale).and_then(|by| self.units().checked_mul(by));
             return units.map_or(self, |units| Decimal::new(units, scale));
         }
         match power(self.scale - scale) {
-            Some(by) => Decimal::new(divided(self.units, by), scale),
+            Some(by) => Decimal::new(divided(self.units(), by), scale),
             None => Decimal::new(0, scale),
         }
     }
 
     /// Rounded to tens, hundreds and so on: `places` digits before the point become zero.
     pub fn round_left(self, places: u32) -> Decimal {
-        let whole = self.round(0).units;
+        let whole = self.round(0).units();
         let by = 10_i128.checked_pow(places);
         let units = by.and_then(|by| divided(whole, by).checked_mul(by)).unwrap_or(0);
         Decimal::new(units, 0)
@@ -237,27 +247,27 @@ impl Decimal {
 
     /// Without the digits behind the point.
     pub fn whole(self) -> i128 {
-        self.units / power(self.scale).expect("a scale of 30 has a power of ten")
+        self.units() / power(self.scale).expect("a scale of 30 has a power of ten")
     }
 
     pub fn floor(self) -> i128 {
-        self.units.div_euclid(power(self.scale).expect("a scale of 30 has a power of ten"))
+        self.units().div_euclid(power(self.scale).expect("a scale of 30 has a power of ten"))
     }
 
     /// The nearest whole number, half away from zero; `None` if it is none of 64 bits.
     pub fn to_i64(self) -> Option<i64> {
-        i64::try_from(self.round(0).units).ok()
+        i64::try_from(self.round(0).units()).ok()
     }
 
     /// The number if it has no fraction.
     pub fn as_whole(self) -> Option<i128> {
         let by = power(self.scale).expect("a scale of 30 has a power of ten");
-        (self.units % by == 0).then_some(self.units / by)
+        (self.units() % by == 0).then_some(self.units() / by)
     }
 
     pub fn to_f64(self) -> f64 {
         if self.scale == 0 {
-            return self.units as f64;
+            return self.units() as f64;
         }
         self.whole_shown().to_string().parse().unwrap_or(f64::NAN)
     }
@@ -266,7 +276,8 @@ impl Decimal {
     pub fn sortable(self) -> [u8; 32] {
         let whole = self.floor();
         let by = power(self.scale).expect("a scale of 30 has a power of ten");
-        let rest = self.units.rem_euclid(by) * power(SCALE_MAX - self.scale).expect("so has the rest of 30");
+        let rest =
+            self.units().rem_euclid(by) * power(SCALE_MAX - self.scale).expect("so has the rest of 30");
         let mut out = [0; 32];
         out[..16].copy_from_slice(&((whole as u128) ^ (1 << 127)).to_be_bytes());
         out[16..].copy_from_slice(&rest.to_be_bytes());
@@ -283,7 +294,8 @@ impl Hash for Decimal {
 impl Decimal {
     /// The number in units of its last digit.
     pub fn units(self) -> i128 {
-        self.units
+        let [low, high] = self.halves;
+        (u128::from(high) << 64 | u128::from(low)) as i128
     }
 
     /// What [`sortable`](Decimal::sortable) made of a number with so many digits behind the point.
@@ -333,7 +345,7 @@ impl Eq for Decimal {}
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Decimal { units, scale, .. } = self.shown();
+        let (units, scale) = (self.shown().units(), self.shown().scale);
         let sign = if units < 0 { "-" } else { "" };
         let units = units.unsigned_abs();
         if scale == 0 {

@@ -57,7 +57,7 @@ pub fn explain(stage: &Stage, env: &mut Env<'_>) -> Turn {
     }
     env.vars.row_count = -1;
     let Answer { heads: columns, rows } = lines.answer;
-    env.results.push(StepResult::Rows(Rows { columns, rows }));
+    env.results.push(StepResult::Rows(Rows { columns, rows: rows.into() }));
     Turn::Done(Ok(()))
 }
 

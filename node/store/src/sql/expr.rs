@@ -282,6 +282,13 @@ impl Expr {
         asks
     }
 
+    /// Whether this column is a part of it.
+    pub fn looks_at(&self, column: usize) -> bool {
+        let mut looks = false;
+        self.visit(&mut |part| looks |= matches!(part, Expr::Column(at) if *at == column));
+        looks
+    }
+
     /// Shows each part of the expression, the whole first.
     pub fn visit<'e>(&'e self, each: &mut dyn FnMut(&'e Expr)) {
         each(self);

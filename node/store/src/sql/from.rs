@@ -106,12 +106,18 @@ pub(super) fn note_column(wanted: &mut Vec<bool>, part: &Expr) {
 
 /// Whether these are columns alone, each once.
 pub(super) fn plain(items: &[Expr]) -> bool {
+    if let [only] = items {
+        return matches!(only, Expr::Column(_));
+    }
     let mut found = BTreeSet::new();
     items.iter().all(|item| matches!(item, Expr::Column(at) if found.insert(*at)))
 }
 
 /// Whether a walk in key order puts out rows in this order already.
 pub(super) fn in_key_order(order: &[(Expr, Direction)], info: &TableInfo, index: Option<usize>) -> bool {
+    if order.is_empty() {
+        return true;
+    }
     // What stands in a key only in part says nothing of the order of the rest; behind its columns are the primary
     // key's.
     let parts = index.map_or(&[][..], |at| &info.def.indexes[at].parts);

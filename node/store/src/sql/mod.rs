@@ -43,6 +43,7 @@ mod schema;
 mod select;
 mod session;
 mod show;
+mod sorted;
 mod statement;
 mod sub;
 mod text;

@@ -44,9 +44,9 @@ impl Source {
             match span {
                 Span::Point(key) => {
                     *env.budget -= 1;
-                    let row = env.txn.get(env.store, &self.info, key, self.lock)?;
+                    let row = env.txn.look(env.store, &self.info, key, self.lock)?;
                     if let Some(row) = row
-                        && each(key, &row)?.is_break()
+                        && each(key, row)?.is_break()
                     {
                         self.spans.pop_front();
                         return Ok(Walk::Stopped);
@@ -93,15 +93,21 @@ impl Kept {
         self.bytes(row.iter().map(size_of).sum::<u64>() + 24)
     }
 
+    /// A row that is kept as the bytes of its cells.
+    pub fn packed(&mut self, bytes: usize) -> Result<(), Error> {
+        self.bytes(bytes as u64 + 24)
+    }
+
+    /// Such a row is kept no more.
+    pub fn gone(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_sub(bytes as u64 + 24);
+    }
+
     pub fn bytes(&mut self, bytes: u64) -> Result<(), Error> {
         self.0 += bytes;
         if self.0 > RESULT_BYTES_MAX {
             return Err(Error::TooLarge { what: "a result, in bytes,", got: self.0, max: RESULT_BYTES_MAX });
         }
         Ok(())
-    }
-
-    pub fn gone(&mut self, row: &[Value]) {
-        self.0 = self.0.saturating_sub(row.iter().map(size_of).sum::<u64>() + 24);
     }
 }

@@ -1,6 +1,6 @@
 //! SELECT: walk, choose, group, sort, put out; each in slices.
 //!
-//! Sorting and grouping go on while rows come, in ordered maps, so that no long step waits at the end. A walk in key
+//! Sorting and grouping go on while rows come, so that no long step waits at the end. A walk in key
 //! order that is wanted in key order is not sorted at all, and ends with its LIMIT.
 
 use super::access::access;
@@ -14,8 +14,9 @@ use super::from::{
 use super::group::Tally;
 use super::join::{From, Join, Level, Turned};
 use super::kind::Kinds;
-use super::out::{Groups, Out, spent, take, written};
+use super::out::{Groups, Made, Out, spent, take};
 use super::rows::{Kept, Source};
+use super::sorted::Sorted;
 use super::sub::{Asked, settle};
 use super::tree::{Item, SelectTree};
 use super::vars::Vars;
@@ -28,6 +29,7 @@ use crate::value::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A select under way.
@@ -39,6 +41,8 @@ pub struct Select {
     source: Option<Source>,
     /// The columns of that table which something looks at.
     wanted: Vec<bool>,
+    /// Those of the row under way; room that is used again.
+    cells: Vec<Value>,
     pub(super) filter: Option<Expr>,
     pub(super) asked: Asked,
     /// A row that waits for subqueries.
@@ -105,8 +109,8 @@ impl Select {
         };
         let mut list = compiler("field list");
         list.aggregates = Some(Vec::new());
-        let mut items = Vec::new();
-        let mut names = Vec::new();
+        let mut items = Vec::with_capacity(tree.items.len());
+        let mut names = Vec::with_capacity(tree.items.len());
         let mut aliases = Vec::new();
         for item in &tree.items {
             match item {
@@ -225,6 +229,7 @@ impl Select {
             join: (!levels.is_empty()).then(|| Join::new(levels, tree.lock)),
             source: None,
             wanted: Vec::new(),
+            cells: Vec::new(),
             filter,
             asked: Asked::new(subs),
             waiting: None,
@@ -245,10 +250,12 @@ impl Select {
                 seen: tree.distinct.then(BTreeSet::new),
                 skip,
                 limit,
-                rows: Vec::new(),
-                sorted: BTreeMap::new(),
-                count: 0,
+                rows: Made::Values(Vec::new()),
+                sorted: Sorted::default(),
                 kept: Kept::default(),
+                raw: None,
+                key: Vec::new(),
+                cells: Vec::new(),
             },
             heads: out_heads,
             checks: Checks::default(),
@@ -285,6 +292,7 @@ impl Select {
 
     /// Its answer if it has no table and no subquery, at once.
     pub fn answer(mut self, vars: &mut Vars) -> Result<StepResult, Error> {
+        self.out.for_client();
         self.one_row()?;
         let mut all = u32::MAX;
         assert!(self.finish(&mut all)?, "one row is put out in one slice");
@@ -292,6 +300,7 @@ impl Select {
     }
 
     pub fn run(&mut self, env: &mut Env<'_>) -> Turn {
+        self.out.for_client();
         match self.slice(env) {
             Ok(true) => {
                 let result = self.result(env.vars);
@@ -305,15 +314,21 @@ impl Select {
 
     /// Its rows, for the statement around it; `None`: it goes on later.
     pub fn rows(&mut self, env: &mut Env<'_>) -> Result<Option<Vec<Vec<Value>>>, Error> {
-        Ok(self.slice(env)?.then(|| mem::take(&mut self.out.rows)))
+        let done = self.slice(env)?;
+        Ok(done.then(|| match &mut self.out.rows {
+            Made::Values(rows) => mem::take(rows),
+            Made::Packed(_) => unreachable!("a statement has its own rows, or gives them to a client"),
+        }))
     }
 
     fn result(&mut self, vars: &mut Vars) -> StepResult {
         vars.warnings = self.checks.warnings.take();
         vars.row_count = -1;
         let columns = mem::take(&mut self.heads);
-        let mut rows = mem::take(&mut self.out.rows);
-        written(&columns, &mut rows);
+        let rows = match &mut self.out.rows {
+            Made::Packed(rows) => mem::take(rows),
+            Made::Values(_) => unreachable!("rows for a client were asked for"),
+        };
         StepResult::Rows(Rows { columns, rows })
     }
 
@@ -347,6 +362,8 @@ impl Select {
             return Ok(false);
         }
         self.settled = true;
+        let Out { sorted, limit, skip, .. } = &mut self.out;
+        sorted.most = (*limit < u64::MAX).then(|| limit.saturating_add(*skip));
         let answers = mem::take(&mut self.asked.answers);
         if !answers.is_empty() {
             self.each_expr(&mut |expr| settle(expr, &answers));
@@ -358,12 +375,27 @@ impl Select {
         if let ([Level { from: From::Table(info), .. }], false) = (&join.levels[..], asks) {
             self.filter = (!parts.is_empty()).then_some(Expr::And(parts));
             let access = access(info, self.filter.as_ref());
-            if self.groups.is_none() && in_key_order(&self.out.order, info, access.index) {
-                self.out.order.clear();
+            if let Some(Expr::And(parts)) = &mut self.filter {
+                // What holds wherever the walk leads is not asked again.
+                let mut places = 0..;
+                parts.retain(|_| places.next().is_some_and(|at| !access.sure.has(at)));
+                if parts.is_empty() {
+                    self.filter = None;
+                }
+            }
+            if self.groups.is_none() {
+                if in_key_order(&self.out.order, info, access.index) {
+                    self.out.order.clear();
+                }
+                self.out.as_kept(&self.heads);
             }
             self.source = Some(Source::new(Arc::clone(info), access, join.lock));
             let mut wanted = Vec::new();
-            self.each_expr(&mut |expr| expr.visit(&mut |part| note_column(&mut wanted, part)));
+            let mut note = |expr: &mut Expr| expr.visit(&mut |part| note_column(&mut wanted, part));
+            match self.out.raw {
+                Some(_) => self.filter.iter_mut().for_each(note),
+                None => self.each_expr(&mut note),
+            }
             self.wanted = wanted;
             return Ok(true);
         }
@@ -377,17 +409,28 @@ impl Select {
 
     /// Takes in all rows; whether it is done.
     fn walk(&mut self, env: &mut Env<'_>) -> Result<bool, Error> {
-        let Select { source, wanted, filter, groups, out, checks, asked, .. } = self;
+        let Select { source, wanted, cells, filter, groups, out, checks, asked, .. } = self;
         if let Some(source) = source {
-            let answers = &asked.answers;
+            let subs = &asked.answers[..];
             let walk = source.walk(env, &mut |_, bytes| {
-                take(filter, groups, out, checks, answers, row::picked(bytes, wanted))
+                if out.raw.is_none() {
+                    row::pick(bytes, wanted, cells);
+                    return take(filter, groups, out, checks, subs, cells);
+                }
+                if let Some(filter) = filter {
+                    row::pick(bytes, wanted, cells);
+                    checks.next_row();
+                    if !filter.chooses(Row { subs, ..Row::of(cells) }, checks)? {
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                }
+                out.take_raw(bytes)
             })?;
             return Ok(walk != Walk::Yield);
         }
         let asks = asked.correlated();
         loop {
-            let cells = match self.waiting.take() {
+            let mut cells = match self.waiting.take() {
                 Some(cells) => match self.asked.ask(env, &cells)? {
                     true => cells,
                     false => {
@@ -415,7 +458,7 @@ impl Select {
                 }
             };
             let Select { filter, groups, out, checks, asked, .. } = self;
-            if take(filter, groups, out, checks, &asked.answers, cells)?.is_break() {
+            if take(filter, groups, out, checks, &asked.answers, &mut cells)?.is_break() {
                 return Ok(true);
             }
         }
@@ -451,7 +494,7 @@ impl Select {
 
     fn one_row(&mut self) -> Result<(), Error> {
         if self.groups.is_some() || !self.out.full() {
-            take(&self.filter, &mut self.groups, &mut self.out, &self.checks, &[], Vec::new()).map(drop)?;
+            take(&self.filter, &mut self.groups, &mut self.out, &self.checks, &[], &mut []).map(drop)?;
         }
         self.walked = true;
         Ok(())
@@ -493,12 +536,7 @@ impl Select {
             }
             self.groups = None;
         }
-        while let Some((_, row)) = self.out.sorted.pop_first() {
-            if self.out.skip > 0 {
-                self.out.skip -= 1;
-            } else {
-                self.out.rows.push(row);
-            }
+        while self.out.put_sorted() {
             if spent(budget) {
                 return Ok(false);
             }

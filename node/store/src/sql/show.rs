@@ -169,7 +169,7 @@ impl Answer {
                 self.rows = chosen;
             }
         }
-        Ok(StepResult::Rows(Rows { columns: self.heads, rows: self.rows }))
+        Ok(StepResult::Rows(Rows { columns: self.heads, rows: self.rows.into() }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! back. With `PLAIT_GOLDEN=write` the scripts are written anew, and the difference is the review.
 //! Beside the scripts, a law: however small the slices are in which a statement is run, it answers the same.
 
+mod kept;
 mod starts;
 
 use super::text::{EXPR_DEPTH_MAX, TREE_DEPTH_MAX};
@@ -124,7 +125,7 @@ impl Node {
                 StepResult::Rows(rows) => {
                     let names: Vec<_> = rows.columns.iter().map(|head| head.name.as_str()).collect();
                     let _ = writeln!(out, "{}", names.join(" | "));
-                    for row in rows.rows {
+                    for row in rows.rows.values() {
                         let cells: Vec<_> = row.iter().map(cell).collect();
                         let _ = writeln!(out, "= {}", cells.join(" | "));
                     }
@@ -336,8 +337,9 @@ proptest! {
         let whole = rows(&mut node, &format!("SELECT a, b FROM t ORDER BY {order}"));
         let part = rows(&mut node, &format!("SELECT a, b FROM t ORDER BY {order} LIMIT {limit} OFFSET {offset}"));
         let (StepResult::Rows(whole), StepResult::Rows(part)) = (&whole[0], &part[0]) else { panic!("rows were asked for") };
-        let end = (offset + limit).min(whole.rows.len());
-        prop_assert_eq!(&part.rows[..], &whole.rows[offset.min(end)..end]);
+        let (whole, part) = (whole.rows.values(), part.rows.values());
+        let end = (offset + limit).min(whole.len());
+        prop_assert_eq!(&part[..], &whole[offset.min(end)..end]);
     }
 
     /// Whatever a client sends, it gets an answer, and the session goes on.
@@ -450,7 +452,7 @@ fn word() -> impl Strategy<Value = String> {
 fn depth_is_bounded() {
     let mut node = two_keys();
     let one = |node: &mut Node, text: &str| match &rows(node, text)[0] {
-        StepResult::Rows(rows) => rows.rows[0][0].clone(),
+        StepResult::Rows(rows) => rows.rows.values()[0][0].clone(),
         StepResult::Done(_) => panic!("a row was asked for"),
     };
     let chain = vec!["a = 1"; TREE_DEPTH_MAX / 2].join(" OR ");

@@ -130,7 +130,7 @@ fn column(cluster: &mut Cluster, session: &mut Session, text: &str) -> Vec<Strin
     let StepResult::Rows(rows) = done(cluster, session, text).remove(0) else {
         panic!("rows were asked for")
     };
-    rows.rows.iter().map(|row| row[0].to_string()).collect()
+    rows.rows.values().iter().map(|row| row[0].to_string()).collect()
 }
 
 /// Every row has its parents.

@@ -212,7 +212,7 @@ pub fn pairs_of(result: &StepResult) -> Vec<(i64, i64)> {
         Value::Int(n) => *n,
         other => panic!("an integer was expected, not {other}"),
     };
-    rows.rows.iter().map(|row| (int(&row[0]), int(&row[1]))).collect()
+    rows.rows.values().iter().map(|row| (int(&row[0]), int(&row[1]))).collect()
 }
 
 pub fn affected(result: &StepResult) -> u64 {

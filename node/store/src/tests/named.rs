@@ -76,7 +76,7 @@ impl Three {
 
 fn value_of(reply: Reply) -> Value {
     match &reply.results[..] {
-        [StepResult::Rows(rows)] => rows.rows[0][0].clone(),
+        [StepResult::Rows(rows)] => rows.rows.values()[0][0].clone(),
         other => panic!("one result was expected, not {other:?}"),
     }
 }

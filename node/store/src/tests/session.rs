@@ -523,7 +523,7 @@ fn a_session_has_a_bound_of_prepared_statements() {
     else {
         panic!("a select gives rows")
     };
-    assert_eq!(rows.rows, [vec![Value::Int(4)]]);
+    assert_eq!(rows.rows.values(), [vec![Value::Int(4)]]);
     // Beside an open transaction, and without one that it would begin.
     assert!(!s.in_transaction());
     cluster.ask(&mut s, Request::Close(made.number)).reply.expect("nothing to say");

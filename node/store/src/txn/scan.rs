@@ -209,6 +209,12 @@ struct Merged<'a> {
 impl<'a> Merged<'a> {
     #[allow(clippy::type_complexity)]
     fn next(&mut self) -> Option<(&'a [u8], Option<&'a Entry>, Option<&'a Write>)> {
+        // Mostly the transaction wrote nothing here, or nothing more.
+        if self.write.is_none() {
+            let (key, entry) = self.row.take()?;
+            self.row = self.rows.as_mut().and_then(Iterator::next);
+            return Some((key, Some(entry), None));
+        }
         let take_row = match (&self.row, &self.write) {
             (None, None) => return None,
             (Some(_), None) => true,
