@@ -6,6 +6,7 @@
 #[cfg(all(feature = "zoo", not(debug_assertions)))]
 compile_error!("planted bugs (feature zoo) are refused in a build without debug assertions");
 
+pub mod alloc;
 pub mod aside;
 pub mod clock;
 pub mod config;

@@ -1,6 +1,6 @@
 //! The few system calls that the standard library has no safe form for, each with the reason that it is sound.
 //!
-//! Nothing else in the host is unsafe.
+//! Nothing else in the host is unsafe but the allocator.
 #![allow(unsafe_code)]
 
 use std::io;
