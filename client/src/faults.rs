@@ -2,7 +2,8 @@
 //!
 //! A fault is what was asked for and is undone as one; a rule is what one node does to what it sends to another. Any
 //! number of faults may stand on one link: cuts win, delays add up, losses combine as chances do, the lowest rate
-//! holds. Shifts of a clock add up. Rules are always computed from all standing faults, so healing one leaves the others as they were.
+//! holds. Shifts of a clock add up. Rules are always computed from all standing faults, so healing one leaves the others
+//! as they were.
 
 use crate::admin::LinkRule;
 use crate::fail::{Fail, Res};
@@ -131,6 +132,9 @@ pub fn span(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("'{text}' is out of range"))
 }
 
+/// A clock is put wrong by at most a year at a time, so that nodes take the sum of what stands.
+const SHIFT_MS_MAX: i64 = 366 * 86_400_000;
+
 /// `+1h`, `-90s`: a span with a sign, in milliseconds.
 pub fn signed_span(text: &str) -> Result<i64, String> {
     let (sign, rest) = match text.strip_prefix('-') {
@@ -138,7 +142,11 @@ pub fn signed_span(text: &str) -> Result<i64, String> {
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let ms = i64::try_from(span(rest)?.as_millis()).map_err(|_| format!("'{text}' is out of range"))?;
-    if ms == 0 { Err(format!("'{text}' is less than 1 ms")) } else { Ok(sign * ms) }
+    match ms {
+        0 => Err(format!("'{text}' is less than 1 ms")),
+        1..=SHIFT_MS_MAX => Ok(sign * ms),
+        _ => Err(format!("'{text}' is more than a year; take at most 8784h")),
+    }
 }
 
 /// `5%` or `0.5%`, in thousandths.
@@ -227,6 +235,9 @@ mod tests {
             (Ok(3_600_000), Ok(-90_000), Ok(120_000))
         );
         assert!(signed_span("+0s").is_err() && signed_span("1").is_err() && signed_span("+-1s").is_err());
+        assert!(
+            signed_span("8784h").is_ok() && signed_span("8785h").is_err() && signed_span("1e9h").is_err()
+        );
         assert_eq!(span("80ms"), Ok(Duration::from_millis(80)));
         assert_eq!(span("1.5s"), Ok(Duration::from_millis(1500)));
         assert!(span("80").is_err() && span("ms").is_err() && span("5 parsecs").is_err());

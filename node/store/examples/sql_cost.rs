@@ -76,22 +76,6 @@ fn main() {
         node.sql(&format!("INSERT INTO t VALUES ({id}, {id}, '{c}', '{pad}')"));
     }
     let only = std::env::args().nth(1).unwrap_or_default();
-    let mut per = |what: &str, rounds: i64, text: &dyn Fn(i64) -> String| {
-        if !what.contains(&only) {
-            return;
-        }
-        let began = cpu(start);
-        for n in 0..rounds {
-            node.sql(&text(n * 7919 % ROWS));
-        }
-        println!("{what}: {:.1} µs", (cpu(start) - began).as_secs_f64() * 1e6 / rounds as f64);
-    };
-    per("select without a table", 50_000, &|n| format!("SELECT {n}"));
-    per("point select", 50_000, &|n| format!("SELECT c FROM t WHERE id={n}"));
-    per("range of 100, sum", 5_000, &|n| format!("SELECT SUM(k) FROM t WHERE id BETWEEN {n} AND {}", n + 99));
-    per("range of 100, sorted", 5_000, &|n| {
-        format!("SELECT c FROM t WHERE id BETWEEN {n} AND {} ORDER BY c", n + 99)
-    });
     for (what, rounds, width, text) in [
         ("prepared: point select", 100_000, 0, "SELECT c FROM t WHERE id=?"),
         ("prepared: range of 100", 10_000, 99, "SELECT c FROM t WHERE id BETWEEN ? AND ?"),
@@ -127,6 +111,12 @@ fn main() {
         }
         println!("{what}: {:.1} µs", (cpu(start) - began).as_secs_f64() * 1e6 / rounds as f64);
     };
+    per("select without a table", 50_000, &|n| format!("SELECT {n}"));
+    per("point select", 50_000, &|n| format!("SELECT c FROM t WHERE id={n}"));
+    per("range of 100, sum", 5_000, &|n| format!("SELECT SUM(k) FROM t WHERE id BETWEEN {n} AND {}", n + 99));
+    per("range of 100, sorted", 5_000, &|n| {
+        format!("SELECT c FROM t WHERE id BETWEEN {n} AND {} ORDER BY c", n + 99)
+    });
     per("update by key, with apply", 50_000, &|n| format!("UPDATE t SET k=k+1 WHERE id={n}"));
     per("begin, commit", 50_000, &|n| if n % 2 == 0 { "BEGIN".into() } else { "COMMIT".into() });
     per("full scan of 10,000, count", 50, &|_| "SELECT COUNT(*) FROM t WHERE k < 0".into());

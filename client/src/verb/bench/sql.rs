@@ -199,9 +199,10 @@ async fn one_case(
         for (side, runs) in order {
             let Some(side) = side else { continue };
             step.now("waiting until the machine has come to rest");
-            settle().await;
+            let rested = settle().await;
             step.now(&format!("{}, round {}", side.name, round + 1));
-            runs.push(undisturbed(args, case, side).await?);
+            let run = undisturbed(args, case, side).await?;
+            runs.push(Run { disturbed: run.disturbed || !rested, ..run });
         }
     }
     let mut sides = vec![(plait.name, a)];
@@ -228,20 +229,21 @@ async fn undisturbed(args: &SqlBenchArgs, case: &Case<'_>, side: &Side) -> Res<R
     }
 }
 
-/// Waits until the machine is at rest.
-async fn settle() {
+/// Waits until the machine is at rest; whether it is, or can't be told.
+async fn settle() -> bool {
     let used = || Some((process::machine_busy()?, process::machine_written()?));
     let end = Instant::now() + SETTLE_MAX;
     while Instant::now() < end
         && let Some((busy, written)) = used()
     {
         tokio::time::sleep(SETTLED_SPAN).await;
-        let Some((busy_now, written_now)) = used() else { return };
+        let Some((busy_now, written_now)) = used() else { return true };
         let cores = busy_now.saturating_sub(busy).as_secs_f64() / SETTLED_SPAN.as_secs_f64();
         if cores <= SETTLED_CORES_MAX && written_now.saturating_sub(written) <= SETTLED_KIB_MAX {
-            return;
+            return true;
         }
     }
+    used().is_none()
 }
 
 async fn one(args: &SqlBenchArgs, case: &Case<'_>, side: &Side) -> Res<Run> {
