@@ -20,8 +20,9 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     // The host sees a node through `replica` and `store`'s requests and answers; consensus is none of its business.
     ("plait-host", &["plait-base", "plait-store", "plait-replica", "plait-wire", "plait-proto"]),
     ("plait-client", &["plait-proto"]),
-    ("plait-tier-b", &["plait-base", "plait-replica", "plait-host", "plait-proto", "plait-chaos"]),
-    ("plait-chaos", &["plait-base", "plait-consensus", "plait-store", "plait-replica"]),
+    ("plait-tier-b", &["plait-base", "plait-replica", "plait-host", "plait-proto", "plait-world"]),
+    ("plait-world", &["plait-base", "plait-consensus", "plait-store", "plait-replica"]),
+    ("plait-chaos", &["plait-base", "plait-world"]),
     (
         "plait-tests",
         &[

@@ -2,9 +2,9 @@
 
 use crate::trace::Trace;
 use plait_base::{Draws, disk, kv};
-use plait_chaos::world::disk::SimDisk;
-use plait_chaos::world::kv::{Done as KvDone, SimKv};
 use plait_host::disk::{Checkpoints, Done, Figures, Files, Report};
+use plait_world::world::disk::SimDisk;
+use plait_world::world::kv::{Done as KvDone, SimKv};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::sleep;

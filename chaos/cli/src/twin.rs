@@ -6,9 +6,9 @@
 //! the plan came in.
 
 use crate::cli::ToDraw;
-use crate::run::{OurBug, Verdict, run};
-use crate::world::story::Level;
-use crate::zoo::Bug;
+use plait_world::run::{OurBug, Verdict, run};
+use plait_world::world::story::Level;
+use plait_world::zoo::Bug;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
@@ -121,8 +121,8 @@ pub fn twin(seeds: Range<u64>, draw: &ToDraw, _bug: Option<Bug>, as_json: bool) 
     };
     let first = first_difference(seed, draw)?;
     let point = first_point(&x, &y);
-    let from = point * crate::world::trace::CHECKPOINT_OUTPUTS as usize;
-    let to = from + crate::world::trace::CHECKPOINT_OUTPUTS as usize;
+    let from = point * plait_world::world::trace::CHECKPOINT_OUTPUTS as usize;
+    let to = from + plait_world::world::trace::CHECKPOINT_OUTPUTS as usize;
     if as_json {
         let events = first.as_ref().map(|d| json!({ "before": d.before, "one": d.one, "other": d.other }));
         let value = json!({ "schema": "plait.twin/1", "verdict": "invalid", "compared": compared, "seed": seed, "outputs": [from, to], "first_difference": events });

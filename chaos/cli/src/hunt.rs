@@ -5,10 +5,9 @@
 //! profile promises. A hunt that is long enough to show all that and does not is no proof of anything: *unknown*.
 
 use crate::cli::ToDraw;
-use crate::marks::Mark;
-use crate::plan::FaultKind;
-use crate::run::{OurBug, Report, Verdict, run};
-use crate::zoo::Bug;
+use plait_world::marks::Mark;
+use plait_world::plan::FaultKind;
+use plait_world::run::{OurBug, Report, Verdict, run};
 use serde_json::json;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -19,7 +18,6 @@ use std::time::{Duration, Instant};
 pub struct Hunt {
     pub seeds: Range<u64>,
     pub what: ToDraw,
-    pub bug: Option<Bug>,
     pub jobs: usize,
     pub time: Option<Duration>,
     pub all: bool,

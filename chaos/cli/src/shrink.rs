@@ -3,8 +3,8 @@
 //! Keyed draws make this work: striking one fault moves no draw of another. What is left is read aloud more easily
 //! than it was found.
 
-use crate::plan::Plan;
-use crate::run::{OurBug, Report, Verdict, run};
+use plait_world::plan::Plan;
+use plait_world::run::{OurBug, Report, Verdict, run};
 use serde_json::json;
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! The regression bank: plans that failed once and must never fail again.
 
 use crate::cli::{Usage, read_plan};
-use crate::run::{Verdict, run};
-use crate::zoo;
+use plait_world::run::{Verdict, run};
+use plait_world::zoo;
 use serde_json::json;
 use std::path::Path;
 

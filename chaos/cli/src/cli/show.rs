@@ -1,9 +1,9 @@
 //! How a run is shown to a person: the plan, the story, the verdict, and the command that replays it.
 
-use crate::plan::{FaultKind, PROFILES, Plan};
-use crate::run::{Report, Verdict};
-use crate::world::story::Line;
-use crate::zoo::Bug;
+use plait_world::plan::{FaultKind, PROFILES, Plan};
+use plait_world::run::{Report, Verdict};
+use plait_world::world::story::Line;
+use plait_world::zoo::Bug;
 use serde_json::json;
 
 /// Of a long story the last seconds before the violation are told in full; of what was before, what mattered.
@@ -86,14 +86,14 @@ pub fn list(as_json: bool) {
         let value = json!({
             "schema": "plait.chaos-list/1",
             "profiles": PROFILES,
-            "workloads": crate::workload::NAMES,
+            "workloads": plait_world::workload::NAMES,
             "faults": FaultKind::NAMES,
             "bugs": bugs,
         });
         return println!("{}", serde_json::to_string_pretty(&value).expect("JSON prints"));
     }
     println!("profiles   {}", PROFILES.join(", "));
-    println!("workloads  {}", crate::workload::NAMES.join(", "));
+    println!("workloads  {}", plait_world::workload::NAMES.join(", "));
     println!("faults     {}", FaultKind::NAMES.join(", "));
     println!("bugs");
     for bug in bugs {

@@ -1,8 +1,8 @@
 //! The zoo's table: for each known bug, after how many seeds it is seen and by whom. It measures the harness.
 
 use crate::cli::ToDraw;
-use crate::run::{OurBug, Verdict, run};
-use crate::zoo::{self, Bug};
+use plait_world::run::{OurBug, Verdict, run};
+use plait_world::zoo::{self, Bug};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Mutex;

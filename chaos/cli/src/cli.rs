@@ -5,12 +5,12 @@
 mod show;
 
 use crate::hunt::{self, Hunt};
-use crate::plan::{self, Plan};
-use crate::run::{Report, Verdict, keep_panics, run};
-use crate::world::story::Level;
-use crate::zoo::{self, Bug};
 use crate::{bank, shrink, twin, zoo_table};
 use clap::{Args, Parser, Subcommand};
+use plait_world::plan::{self, Plan};
+use plait_world::run::{Report, Verdict, keep_panics, run};
+use plait_world::world::story::Level;
+use plait_world::zoo::{self, Bug};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -167,8 +167,8 @@ pub fn main() -> ExitCode {
             };
             the_plan(seed, plan, &what).and_then(|plan| run_one(&plan, level, print_plan, json))
         }
-        Verb::Hunt { seeds, what, jobs, time, all, save } => check(&what).map(|bug| {
-            let hunt = Hunt { seeds, what: to_draw(&what), bug, jobs, time, all, save };
+        Verb::Hunt { seeds, what, jobs, time, all, save } => check(&what).map(|_| {
+            let hunt = Hunt { seeds, what: to_draw(&what), jobs, time, all, save };
             code(hunt::hunt(&hunt, json))
         }),
         Verb::Twin { seeds, what, child } => check(&what).map(|bug| {
@@ -194,10 +194,10 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn code(result: Result<Verdict, crate::run::OurBug>) -> ExitCode {
+fn code(result: Result<Verdict, plait_world::run::OurBug>) -> ExitCode {
     match result {
         Ok(verdict) => ExitCode::from(verdict.exit_code()),
-        Err(crate::run::OurBug(why)) => {
+        Err(plait_world::run::OurBug(why)) => {
             eprintln!("plait-chaos: a defect of the simulator itself, not of the nodes: {why}");
             eprintln!("Nothing is known about what it was to judge. Please keep this line and the command.");
             ExitCode::from(OUR_BUG)
@@ -256,9 +256,9 @@ fn check(what: &What) -> Result<Option<Bug>, Usage> {
         return Err(unknown("profile", &what.profile, &plan::PROFILES));
     }
     if let Some(kind) = &what.workload
-        && !crate::workload::NAMES.contains(&kind.as_str())
+        && !plait_world::workload::NAMES.contains(&kind.as_str())
     {
-        return Err(unknown("workload", kind, &crate::workload::NAMES));
+        return Err(unknown("workload", kind, &plait_world::workload::NAMES));
     }
     let bug = what.bug.as_deref().map(find_bug).transpose()?;
     zoo::release(bug);

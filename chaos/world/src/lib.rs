@@ -4,16 +4,10 @@
 //! clocks, and the clients of a few [`workload`]s; the [`invariant`]s say whether a promise was broken. The same
 //! nodes run as processes in `plait-node`: what is shown here is the code that serves there.
 
-pub mod bank;
-pub mod cli;
-pub mod hunt;
 pub mod invariant;
 pub mod marks;
 pub mod plan;
 pub mod run;
-pub mod shrink;
-pub mod twin;
 pub mod workload;
 pub mod world;
 pub mod zoo;
-pub mod zoo_table;

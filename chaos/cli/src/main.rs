@@ -1,0 +1,12 @@
+//! The binary `plait-chaos`: what a person asks of the simulated clusters, the judge and the real ones.
+
+mod bank;
+mod cli;
+mod hunt;
+mod shrink;
+mod twin;
+mod zoo_table;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}
