@@ -21,8 +21,9 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("plait-host", &["plait-base", "plait-store", "plait-replica", "plait-wire", "plait-proto"]),
     ("plait-client", &["plait-proto"]),
     ("plait-tier-b", &["plait-base", "plait-replica", "plait-host", "plait-proto", "plait-world"]),
-    ("plait-world", &["plait-base", "plait-consensus", "plait-store", "plait-replica"]),
-    ("plait-chaos", &["plait-base", "plait-world"]),
+    ("plait-check", &["plait-base"]),
+    ("plait-world", &["plait-base", "plait-check", "plait-consensus", "plait-store", "plait-replica"]),
+    ("plait-chaos", &["plait-base", "plait-check", "plait-world"]),
     (
         "plait-tests",
         &[

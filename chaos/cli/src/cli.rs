@@ -119,6 +119,8 @@ enum Verb {
     },
     /// Runs every plan of a directory; each of them failed once.
     Bank { dir: PathBuf },
+    /// Judges a history, whoever recorded it. Exit 0 valid, 1 invalid, 2 not a history, 3 unknown.
+    Check(crate::check::Check),
     /// What there is: profiles, workloads, faults, bugs.
     List,
 }
@@ -183,6 +185,7 @@ pub fn main() -> ExitCode {
             the_plan(seed, plan, &what).map(|plan| code(shrink::shrink(plan, out.as_deref(), json)))
         }
         Verb::Bank { dir } => bank::bank(&dir, json).map(ExitCode::from),
+        Verb::Check(ask) => crate::check::check(&ask).map(ExitCode::from),
         Verb::List => {
             show::list(json);
             Ok(ExitCode::SUCCESS)
@@ -279,7 +282,7 @@ fn find_bug(name: &str) -> Result<Bug, Usage> {
     Ok(bug)
 }
 
-fn unknown(what: &str, got: &str, known: &[&str]) -> Usage {
+pub fn unknown(what: &str, got: &str, known: &[&str]) -> Usage {
     let near = known.iter().min_by_key(|k| distance(&got.to_lowercase(), &k.to_lowercase()));
     let hint = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
     Usage(format!("there is no {what} '{got}'{hint} Known are: {}", known.join(", ")))

@@ -1,6 +1,7 @@
 //! The binary `plait-chaos`: what a person asks of the simulated clusters, the judge and the real ones.
 
 mod bank;
+mod check;
 mod cli;
 mod hunt;
 mod shrink;

@@ -13,7 +13,6 @@ pub mod ids;
 pub mod leader;
 pub mod lease;
 pub mod ledger;
-pub mod linear;
 pub mod list;
 pub mod live;
 pub mod orders;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::invariant::ledger;
-use crate::invariant::linear::{self, Done, Kind, Verdict};
+use plait_check::linear::{self, Done, Kind, Verdict};
 
 const TABLE: &str = "registers";
 

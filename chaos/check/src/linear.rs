@@ -7,7 +7,7 @@
 //! nobody ever saw can be left out: put it back anywhere before a write that nobody saw either, or drop it, and the
 //! rest still fits. A read that fits the present value can be placed at once, for it changes nothing.
 
-use std::collections::HashSet;
+use plait_base::map::Map;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -30,21 +30,60 @@ pub struct Done {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     Linearizable,
-    /// With the operations that could not be placed after the longest order that was found.
-    Not(String),
+    Not(Stuck),
     /// The search was given up.
     Undecided,
 }
 
+/// Where the longest order that was found ends, and what could come next and does not fit.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Operations placed.
+    pub after: usize,
+    /// What the register holds then.
+    pub value: i64,
+    pub open: Vec<Done>,
+}
+
+impl std::fmt::Display for Stuck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Stuck { after, value, open } = self;
+        write!(f, "after {after} operations the register holds {value}, and none of these fits: ")?;
+        for (i, done) in open.iter().enumerate() {
+            let what = match done.kind {
+                Kind::Read(v) => format!("reads {v}"),
+                Kind::Write(v) => format!("writes {v}"),
+                Kind::Swap(a, b) => format!("changes {a} to {b}"),
+            };
+            let end = match done.ended_ns {
+                u64::MAX => "?".to_owned(),
+                ns => format!("{:.4}", ns as f64 / 1e9),
+            };
+            let sign = if i > 0 { "; " } else { "" };
+            let begin = done.begun_ns as f64 / 1e9;
+            write!(f, "{sign}transaction {} {what} ({begin:.4}–{end} s)", done.op)?;
+        }
+        Ok(())
+    }
+}
+
 /// States looked at before the search is given up.
-const STATES_MAX: usize = 300_000;
+pub const STATES_MAX: usize = 300_000;
+/// Of what does not fit, so much is told.
+const OPEN_MAX: usize = 6;
 /// Operations that may lie between the first one not placed and the last one that could be.
 const WINDOW_MAX: usize = 128;
 
 /// Judges the history of one register that held `initial` at first.
 pub fn check(initial: i64, history: &[Done]) -> Verdict {
+    check_within(initial, history, STATES_MAX)
+}
+
+/// The same, with a bound on the states that are looked at.
+pub fn check_within(initial: i64, history: &[Done], states_max: usize) -> Verdict {
     let ops = prepare(history);
-    let mut seen: HashSet<(usize, u128, i64)> = HashSet::new();
+    let mut seen: Map<(usize, u128, i64), ()> = Map::keyed(0);
+    let mut states = 0;
     // (first not placed, placed beyond it, value)
     let mut stack = vec![(0_usize, 0_u128, initial)];
     let mut best = (0_usize, 0_u32, initial, 0_u128);
@@ -54,10 +93,11 @@ pub fn check(initial: i64, history: &[Done]) -> Verdict {
         if first == ops.len() || only_unknown(&ops, first, placed) {
             return Verdict::Linearizable;
         }
-        if !seen.insert((first, placed, value)) {
+        if seen.insert((first, placed, value), ()).is_some() {
             continue;
         }
-        if seen.len() > STATES_MAX {
+        states += 1;
+        if states > states_max {
             return Verdict::Undecided;
         }
         if (first, placed.count_ones()) > (best.0, best.1) {
@@ -88,22 +128,21 @@ pub fn check(initial: i64, history: &[Done]) -> Verdict {
             stack.push((f, p, after));
         }
     }
-    if too_wide { Verdict::Undecided } else { Verdict::Not(explain(&ops, best.0, best.3, best.2)) }
+    if too_wide { Verdict::Undecided } else { Verdict::Not(stuck(&ops, best.0, best.3, best.2)) }
 }
 
 /// By begin, and without what can be left out.
 fn prepare(history: &[Done]) -> Vec<Done> {
-    let seen: HashSet<i64> = history
-        .iter()
-        .filter_map(|done| match done.kind {
-            Kind::Read(v) | Kind::Swap(v, _) => Some(v),
-            Kind::Write(_) => None,
-        })
-        .collect();
+    let mut seen: Map<i64, ()> = Map::keyed(0);
+    for done in history {
+        if let Kind::Read(v) | Kind::Swap(v, _) = done.kind {
+            seen.insert(v, ());
+        }
+    }
     let mut ops: Vec<Done> = history
         .iter()
         .filter(|done| match done.kind {
-            Kind::Write(v) | Kind::Swap(_, v) => done.ended_ns != u64::MAX || seen.contains(&v),
+            Kind::Write(v) | Kind::Swap(_, v) => done.ended_ns != u64::MAX || seen.contains_key(&v),
             Kind::Read(_) => true,
         })
         .copied()
@@ -153,30 +192,14 @@ fn only_unknown(ops: &[Done], first: usize, placed: u128) -> bool {
     })
 }
 
-fn explain(ops: &[Done], first: usize, placed: u128, value: i64) -> String {
+fn stuck(ops: &[Done], first: usize, placed: u128, value: i64) -> Stuck {
     let deadline = deadline(ops, first, placed);
-    let open: Vec<String> = (first..ops.len())
+    let open = (first..ops.len())
         .take_while(|at| ops[*at].begun_ns <= deadline)
         .filter(|at| at - first >= WINDOW_MAX || placed >> (at - first) & 1 == 0)
-        .take(6)
-        .map(|at| {
-            let done = &ops[at];
-            let what = match done.kind {
-                Kind::Read(v) => format!("reads {v}"),
-                Kind::Write(v) => format!("writes {v}"),
-                Kind::Swap(a, b) => format!("changes {a} to {b}"),
-            };
-            let end = match done.ended_ns {
-                u64::MAX => "?".to_owned(),
-                ns => format!("{:.4}", ns as f64 / 1e9),
-            };
-            format!("transaction {} {what} ({:.4}–{end} s)", done.op, done.begun_ns as f64 / 1e9)
-        })
-        .collect();
-    format!(
-        "after {first} operations the register holds {value}, and none of these fits: {}",
-        open.join("; ")
-    )
+        .take(OPEN_MAX)
+        .map(|at| ops[at]);
+    Stuck { after: first + placed.count_ones() as usize, value, open: open.collect() }
 }
 
 #[cfg(test)]

@@ -1,0 +1,158 @@
+//! Anomalies as they are found: counted all, told in full the first few of each kind.
+
+use crate::history::Kind;
+use crate::txn::{Id, Txns};
+use crate::verdict::{Anomaly, Edge, Operation};
+
+/// Of one kind.
+const TOLD_MAX: usize = 8;
+
+pub struct Found<'a> {
+    txns: &'a Txns,
+    pub anomalies: Vec<Anomaly>,
+    pub counts: Vec<(&'static str, usize)>,
+}
+
+impl<'a> Found<'a> {
+    pub fn new(txns: &'a Txns) -> Found<'a> {
+        Found { txns, anomalies: Vec::new(), counts: Vec::new() }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.counts.iter().any(|(n, _)| *n == name)
+    }
+
+    /// Counts one, and says whether it is still to be told.
+    pub fn count(&mut self, name: &'static str) -> bool {
+        match self.counts.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, n)) => {
+                *n += 1;
+                *n <= TOLD_MAX
+            }
+            None => {
+                self.counts.push((name, 1));
+                true
+            }
+        }
+    }
+
+    /// An anomaly of some transactions, which the sentence calls by the names that it is given.
+    pub fn add(&mut self, name: &'static str, txns: &[usize], why: impl FnOnce(&[&str]) -> String) {
+        if !self.count(name) {
+            return;
+        }
+        let operations = self.operations(txns);
+        let names: Vec<&str> = txns
+            .iter()
+            .map(|txn| {
+                let line = self.txns.all[*txn].line;
+                let op = operations.iter().find(|op| op.line == line).expect("each has its operation");
+                op.name.as_str()
+            })
+            .collect();
+        let why = why(&names);
+        self.anomalies.push(Anomaly { name, why, operations, cycle: Vec::new() });
+    }
+
+    /// A cycle through transactions, with a sentence for each edge.
+    pub fn cycle(
+        &mut self,
+        name: &'static str,
+        edges: &[(usize, usize, &'static str)],
+        why: impl Fn(usize, usize, &'static str, &str, &str) -> String,
+    ) {
+        let mut txns: Vec<usize> = Vec::new();
+        edges.iter().for_each(|(from, ..)| txns.push(*from));
+        let operations = self.operations(&txns);
+        let place = |txn: usize| txns.iter().position(|t| *t == txn).unwrap_or(0);
+        let cycle: Vec<Edge> = edges
+            .iter()
+            .map(|(from, to, rel)| {
+                let (a, b) = (place(*from), place(*to));
+                let why = why(*from, *to, rel, &operations[a].name, &operations[b].name);
+                Edge { from: a, to: b, rel, why }
+            })
+            .collect();
+        let why = cycle.iter().map(|e| e.why.as_str()).collect::<Vec<_>>().join(" ");
+        self.anomalies.push(Anomaly { name, why, operations, cycle });
+    }
+
+    /// Each transaction once, named in the order in which they come.
+    fn operations(&self, txns: &[usize]) -> Vec<Operation> {
+        let mut seen = Vec::new();
+        txns.iter().for_each(|txn| {
+            if !seen.contains(txn) {
+                seen.push(*txn);
+            }
+        });
+        let one = |(at, txn): (usize, &usize)| {
+            let t = &self.txns.all[*txn];
+            Operation {
+                name: format!("T{}", at + 1),
+                index: t.index,
+                line: t.line,
+                process: t.process,
+                node: t.node.clone(),
+                outcome: match t.kind {
+                    Kind::Ok => "ok",
+                    Kind::Fail => "fail",
+                    Kind::Info => "info",
+                },
+                value: self.txns.text(*txn),
+            }
+        };
+        seen.iter().enumerate().map(one).collect()
+    }
+
+    // What lists and registers have in common.
+
+    pub fn garbage(&mut self, reader: usize, key: Id, value: Id) {
+        let txns = self.txns;
+        let book = &txns.book;
+        self.add("garbage-read", &[reader], |n| {
+            format!("{} read {} in key {}, and nobody ever wrote it.", n[0], book.name(value), book.name(key))
+        });
+    }
+
+    pub fn aborted_read(&mut self, reader: usize, writer: usize, key: Id, value: Id) {
+        let txns = self.txns;
+        let book = &txns.book;
+        self.add("G1a", &[writer, reader], |n| {
+            format!(
+                "{} wrote {} to key {} and was refused, and yet {} read it.",
+                n[0],
+                book.name(value),
+                book.name(key),
+                n[1]
+            )
+        });
+    }
+
+    pub fn intermediate_read(&mut self, reader: usize, writer: usize, key: Id, value: Id) {
+        let txns = self.txns;
+        let book = &txns.book;
+        self.add("G1b", &[writer, reader], |n| {
+            format!(
+                "{} read key {} as {} had left it in between, at {}: a later write of the same transaction is missing.",
+                n[1],
+                book.name(key),
+                n[0],
+                book.name(value)
+            )
+        });
+    }
+
+    pub fn repeated(&mut self, reader: usize, key: Id, value: Id, read: &[Id]) {
+        let txns = self.txns;
+        let book = &txns.book;
+        self.add("duplicate-elements", &[reader], |n| {
+            format!(
+                "{} read {} more than once in key {}: {}. It was appended once.",
+                n[0],
+                book.name(value),
+                book.name(key),
+                book.list_text(read)
+            )
+        });
+    }
+}
