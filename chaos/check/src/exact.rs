@@ -77,6 +77,21 @@ impl Problem {
                 self.txns.len()
             ));
         }
+        // Most databases keep more than they promise: an order that also fits a stronger model is found sooner, for it
+        // leaves fewer choices.
+        let stronger = [
+            (Wanted::Serializable, InTime::Realtime),
+            (Wanted::Snapshot, InTime::Realtime),
+            (Wanted::Serializable, InTime::Process),
+        ];
+        let implies = |(w, t): &(Wanted, InTime)| {
+            (*w, *t) != (wanted, time)
+                && (*w == Wanted::Serializable || wanted == Wanted::Snapshot)
+                && (*t == InTime::Realtime || *t == time || time == InTime::No)
+        };
+        if stronger.iter().filter(|s| implies(s)).any(|(w, t)| self.fits(*w, *t) == Some(true)) {
+            return Answer::Yes;
+        }
         match self.fits(wanted, time) {
             Some(true) => Answer::Yes,
             Some(false) => Answer::No(self.core(wanted, time).txns.iter().map(|t| t.name).collect()),
@@ -411,3 +426,6 @@ impl<'a> State<'a> {
         if undecided { None } else { Some(false) }
     }
 }
+
+#[cfg(test)]
+mod tests;
