@@ -41,7 +41,27 @@ pub struct Plan {
     /// How many of 1,000 deaths are proved to the survivors.
     pub proof_per_mille: u64,
     pub loads: Vec<LoadPlan>,
+    /// The only transactions that clients make, if they are listed; else each client makes one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ops: Option<Vec<OpPlan>>,
     pub faults: Vec<Fault>,
+}
+
+/// One transaction of a client, by itself: striking it moves neither the time nor a draw of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpPlan {
+    /// Its number in the ledger.
+    pub op: u64,
+    /// Its client: the kind of its workload, and its number within it.
+    pub load: String,
+    pub client: u32,
+    /// Where it begins.
+    pub node: u8,
+    /// When; later, if its client is still busy with the one before.
+    pub at_us: u64,
+    /// How many draws its client had made before it.
+    pub draws: u64,
 }
 
 fn step_us() -> u64 {
@@ -101,6 +121,26 @@ fn lock_timeout_ms() -> u64 {
 }
 
 impl LimitsPlan {
+    /// The bounds that a node has when nobody says otherwise.
+    pub fn plain() -> LimitsPlan {
+        let limits = Limits::default();
+        let ms = |span: Duration| span.as_millis() as u64;
+        LimitsPlan {
+            lease_ms: ms(limits.lease),
+            lease_lag_max: limits.lease_lag_max,
+            commit_timeout_ms: ms(limits.commit_timeout),
+            stable_timeout_ms: ms(limits.stable_timeout),
+            entry_bytes_max: limits.entry_bytes_max,
+            checkpoint_log_bytes: limits.checkpoint_log_bytes,
+            segment_bytes: limits.segment_bytes,
+            chunk_bytes: limits.chunk_bytes,
+            step_work_max: limits.step_work_max,
+            id_block: limits.store.id_block,
+            tombstone_seqnos_max: limits.store.tombstone_seqnos_max,
+            lock_timeout_ms: ms(limits.lock_timeout),
+        }
+    }
+
     pub fn limits(&self) -> Limits {
         let mut limits = Limits {
             lease: Duration::from_millis(self.lease_ms),
@@ -374,6 +414,7 @@ pub enum BadPlan {
     Times { fault: u32 },
     Load(String),
     Bound { what: &'static str, got: u64, max: u64 },
+    Op { op: u64, why: &'static str },
 }
 
 impl std::error::Error for BadPlan {}
@@ -390,6 +431,7 @@ impl std::fmt::Display for BadPlan {
             BadPlan::Load(kind) => {
                 write!(f, "no workload is called '{kind}'; there are {}", crate::workload::NAMES.join(", "))
             }
+            BadPlan::Op { op, why } => write!(f, "transaction {op} of the list cannot be made: {why}"),
             BadPlan::Bound { what, got, max } => write!(f, "{what} is {got}, and at most {max} is allowed"),
         }
     }
@@ -398,6 +440,8 @@ impl std::fmt::Display for BadPlan {
 /// Longest run, so that a slip in a file does not cost an hour.
 const SPAN_MS_MAX: u64 = 600_000;
 const CLIENTS_MAX: u32 = 256;
+/// The ledger has a line for each number up to the highest.
+const OPS_MAX: u64 = 1_000_000;
 
 impl Plan {
     pub fn parse(text: &str) -> Result<Plan, BadPlan> {
@@ -437,7 +481,19 @@ impl Plan {
                 });
             }
         }
-        Ok(())
+        self.ops.iter().flatten().try_for_each(|op| self.check_op(op))
+    }
+
+    fn check_op(&self, op: &OpPlan) -> Result<(), BadPlan> {
+        let load = self.loads.iter().find(|load| load.kind == op.load);
+        let why = match load {
+            None => "the plan has no such workload",
+            Some(load) if op.client >= load.clients => "its workload has fewer clients",
+            Some(_) if Slot::new(op.node).is_none() => "nodes are 1, 2 and 3",
+            Some(_) if op.op > OPS_MAX => "its number is too high",
+            Some(_) => return Ok(()),
+        };
+        Err(BadPlan::Op { op: op.op, why })
     }
 
     pub fn json(&self) -> String {

@@ -101,6 +101,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
         step_us: if starts { *d.pick(&[15, 60, 1000, 1000]) } else { *d.pick(&[15, 15, 60, 1000]) },
         proof_per_mille: if loops { *d.pick(&[500, 0, 0]) } else { *d.pick(&[1000, 500, 0]) },
         loads: loads(seed),
+        ops: None,
         faults,
     })
 }

@@ -22,6 +22,7 @@ fn slot(n: u8) -> Slot {
 impl World {
     pub(super) fn fault_on(&mut self, fault: usize) {
         let kind = self.plan.faults[fault].kind.clone();
+        let named = (fault, self.plan.faults[fault].id);
         if self.ending {
             return;
         }
@@ -34,18 +35,18 @@ impl World {
         match kind {
             FaultKind::Partition { node } => {
                 for other in slot(node).others() {
-                    self.net.add(slot(node), other, fault, Rule::Cut);
-                    self.net.add(other, slot(node), fault, Rule::Cut);
+                    self.net.add(slot(node), other, named, Rule::Cut);
+                    self.net.add(other, slot(node), named, Rule::Cut);
                 }
             }
             FaultKind::Cut { a, b } => {
-                self.net.add(slot(a), slot(b), fault, Rule::Cut);
-                self.net.add(slot(b), slot(a), fault, Rule::Cut);
+                self.net.add(slot(a), slot(b), named, Rule::Cut);
+                self.net.add(slot(b), slot(a), named, Rule::Cut);
             }
-            FaultKind::OneWay { from, to } => self.net.add(slot(from), slot(to), fault, Rule::Cut),
-            FaultKind::Clog { from, to } => self.net.add(slot(from), slot(to), fault, Rule::Hold),
+            FaultKind::OneWay { from, to } => self.net.add(slot(from), slot(to), named, Rule::Cut),
+            FaultKind::Clog { from, to } => self.net.add(slot(from), slot(to), named, Rule::Hold),
             FaultKind::Slow { from, to, delay_us, jitter_us } => {
-                self.net.add(slot(from), slot(to), fault, Rule::Slow { delay_us, jitter_us });
+                self.net.add(slot(from), slot(to), named, Rule::Slow { delay_us, jitter_us });
             }
             FaultKind::Loss { per_mille } => self.everywhere(fault, Rule::Loss { per_mille }),
             FaultKind::Duplicate { per_mille, later_us } => {
@@ -177,9 +178,10 @@ impl World {
     }
 
     fn everywhere(&mut self, fault: usize, rule: Rule) {
+        let named = (fault, self.plan.faults[fault].id);
         for from in Slot::ALL {
             for to in from.others() {
-                self.net.add(from, to, fault, rule);
+                self.net.add(from, to, named, rule);
             }
         }
     }

@@ -22,7 +22,7 @@ pub mod trace;
 
 use crate::invariant::{Judge, Look};
 use crate::marks::{Mark, Marks};
-use crate::plan::{Plan, Point};
+use crate::plan::{OpPlan, Plan, Point};
 use crate::workload::{self, Load};
 use crate::zoo::WorldBug;
 use clients::{Ask, Clerk, Client};
@@ -94,6 +94,8 @@ pub struct Options {
     pub hash: bool,
     pub story: Option<Level>,
     pub bug: Option<WorldBug>,
+    /// Note each transaction as a plan would list it.
+    pub list_ops: bool,
 }
 
 pub struct World {
@@ -129,6 +131,8 @@ pub struct World {
     pub(crate) marks: Marks,
     pub(crate) trace: Option<Trace>,
     pub(crate) story: Option<Story>,
+    /// The transactions that were begun, if they are to be listed.
+    pub(crate) made: Option<Vec<OpPlan>>,
     out: Vec<Output>,
 }
 
@@ -187,6 +191,7 @@ impl World {
             marks: Marks::default(),
             trace: options.hash.then(Trace::new),
             story: options.story.map(Story::new),
+            made: options.list_ops.then(Vec::new),
             out: Vec::new(),
             plan,
         }

@@ -33,6 +33,15 @@ pub enum Rule {
     Reorder { per_mille: u64, by_us: u64 },
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// Its place in the plan.
+    fault: usize,
+    /// Its name, which it keeps when others are struck: what its draws are keyed with.
+    id: u32,
+    rule: Rule,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct LaneState {
     sent: u64,
@@ -41,8 +50,7 @@ struct LaneState {
 
 #[derive(Debug, Default)]
 struct Street {
-    /// (fault, rule)
-    rules: Vec<(usize, Rule)>,
+    rules: Vec<Standing>,
     lanes: [LaneState; 3],
     held: Vec<(usize, Frame)>,
 }
@@ -94,16 +102,16 @@ impl Net {
         &mut self.streets[from.at() * 3 + to.at()]
     }
 
-    pub fn add(&mut self, from: Slot, to: Slot, fault: usize, rule: Rule) {
-        self.street(from, to).rules.push((fault, rule));
+    pub fn add(&mut self, from: Slot, to: Slot, (fault, id): (usize, u32), rule: Rule) {
+        self.street(from, to).rules.push(Standing { fault, id, rule });
     }
 
     /// Takes a fault's rules away; gives what it had held back.
     pub fn heal(&mut self, fault: usize) -> Vec<Frame> {
         let mut freed = Vec::new();
         for street in &mut self.streets {
-            street.rules.retain(|(f, _)| *f != fault);
-            let still_held = street.rules.iter().any(|(_, r)| *r == Rule::Hold);
+            street.rules.retain(|standing| standing.fault != fault);
+            let still_held = street.rules.iter().any(|standing| standing.rule == Rule::Hold);
             if !still_held {
                 freed.extend(street.held.drain(..).map(|(_, frame)| frame));
             }
@@ -113,14 +121,14 @@ impl Net {
 
     /// Whether a frame sent now would surely be lost.
     pub fn is_cut(&self, from: Slot, to: Slot) -> bool {
-        self.streets[from.at() * 3 + to.at()].rules.iter().any(|(_, r)| *r == Rule::Cut)
+        self.streets[from.at() * 3 + to.at()].rules.iter().any(|standing| standing.rule == Rule::Cut)
     }
 
     /// Whether a connection can be made: both ways are open and nothing is stuck.
     pub fn open(&self, a: Slot, b: Slot) -> bool {
         [(a, b), (b, a)].iter().all(|(from, to)| {
             let rules = &self.streets[from.at() * 3 + to.at()].rules;
-            !rules.iter().any(|(_, r)| matches!(r, Rule::Cut | Rule::Hold))
+            !rules.iter().any(|standing| matches!(standing.rule, Rule::Cut | Rule::Hold))
         })
     }
 
@@ -140,7 +148,7 @@ impl Net {
             + self.plan.ns_per_byte * frame.bytes.len() as u64;
         let mut again_ns = None;
         let mut keeps_order = true;
-        for (fault, rule) in &street.rules {
+        for Standing { fault, id, rule } in &street.rules {
             match *rule {
                 Rule::Cut => {
                     fate.blame(*fault);
@@ -159,19 +167,19 @@ impl Net {
                     delay_ns += delay_us * 1000 + drawn(SLOW, jitter_us * 1000);
                 }
                 Rule::Loss { per_mille } => {
-                    if drawn(LOSS ^ *fault as u64, 1000) < per_mille {
+                    if drawn(LOSS ^ u64::from(*id), 1000) < per_mille {
                         fate.blame(*fault);
                         return fate;
                     }
                 }
                 Rule::Duplicate { per_mille, later_us } => {
-                    if drawn(DUPLICATE ^ *fault as u64, 1000) < per_mille {
+                    if drawn(DUPLICATE ^ u64::from(*id), 1000) < per_mille {
                         fate.blame(*fault);
                         again_ns = Some(1 + drawn(DUPLICATE.rotate_left(7), later_us * 1000));
                     }
                 }
                 Rule::Reorder { per_mille, by_us } => {
-                    if drawn(REORDER ^ *fault as u64, 1000) < per_mille {
+                    if drawn(REORDER ^ u64::from(*id), 1000) < per_mille {
                         fate.blame(*fault);
                         delay_ns += drawn(REORDER.rotate_left(7), by_us * 1000);
                         keeps_order = false;
