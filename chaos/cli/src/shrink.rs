@@ -96,7 +96,7 @@ impl Shrinker {
         self.plan.faults.retain(|fault| fault.at_ms < after_ms);
         self.plan.faults.iter_mut().for_each(|fault| fault.until_ms = fault.until_ms.min(after_ms));
         if let Some(ops) = &mut self.plan.ops {
-            ops.retain(|op| op.at_us < after_ms * 1000);
+            ops.retain(|op| op.at_ns < after_ms * 1_000_000);
         }
     }
 

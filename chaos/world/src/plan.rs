@@ -59,9 +59,16 @@ pub struct OpPlan {
     /// Where it begins.
     pub node: u8,
     /// When; later, if its client is still busy with the one before.
-    pub at_us: u64,
+    pub at_ns: u64,
     /// How many draws its client had made before it.
     pub draws: u64,
+    /// Whether its client first leaves the session that it had.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub leaves: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn step_us() -> u64 {

@@ -19,9 +19,9 @@ impl Shrinker {
         self.faults()?;
         self.span()?;
         self.loads()?;
-        self.list_ops()?;
         loop {
             let before = self.plan.clone();
+            self.list_ops()?;
             self.clients()?;
             self.ops()?;
             self.loads()?;
@@ -76,7 +76,7 @@ impl Shrinker {
                     plan.span_ms = until_ms;
                     plan.faults.retain(|fault| fault.at_ms < until_ms);
                     if let Some(ops) = &mut plan.ops {
-                        ops.retain(|op| op.at_us < until_ms * 1000);
+                        ops.retain(|op| op.at_ns < until_ms * 1_000_000);
                     }
                 })?;
             if !kept {
@@ -163,7 +163,7 @@ impl Shrinker {
         let mut from_ms = 0;
         loop {
             let mut times: Vec<u64> = self.plan.faults.iter().flat_map(|f| [f.at_ms, f.until_ms]).collect();
-            times.extend(self.plan.ops.iter().flatten().map(|op| op.at_us / 1000));
+            times.extend(self.plan.ops.iter().flatten().map(|op| op.at_ns / 1_000_000));
             times.push(self.plan.span_ms);
             times.retain(|ms| *ms > from_ms);
             let Some(next_ms) = times.into_iter().min() else { return Ok(()) };
@@ -274,11 +274,11 @@ impl Shrinker {
         }
         for op in 0..ops {
             if self.plan.ops.as_ref().is_some_and(|ops| op < ops.len()) {
-                for to_us in [ROUND_MS * 1000, 1000] {
+                for to_ns in [ROUND_MS * 1_000_000, 1_000_000] {
                     let rounded = self.with(|plan| {
-                        let at_us =
-                            &mut plan.ops.as_mut().expect("it was looked at").as_mut_slice()[op].at_us;
-                        *at_us = *at_us / to_us * to_us;
+                        let at_ns =
+                            &mut plan.ops.as_mut().expect("it was looked at").as_mut_slice()[op].at_ns;
+                        *at_ns = *at_ns / to_ns * to_ns;
                     })?;
                     if rounded {
                         break;
@@ -302,7 +302,7 @@ fn earlier(plan: &mut Plan, from_ms: u64, by_ms: u64) {
         shift(&mut fault.until_ms, from_ms, by_ms);
     }
     for op in plan.ops.iter_mut().flatten() {
-        shift(&mut op.at_us, from_ms * 1000, by_ms * 1000);
+        shift(&mut op.at_ns, from_ms * 1_000_000, by_ms * 1_000_000);
     }
     shift(&mut plan.span_ms, from_ms, by_ms);
 }

@@ -85,7 +85,7 @@ pub(super) fn all(plan: &Plan) -> Vec<Client> {
             let listed = plan.ops.as_ref().map(|ops| {
                 let mine = |op: &&OpPlan| op.load == of.kind && op.client as usize == local;
                 let mut ops: Vec<OpPlan> = ops.iter().filter(mine).cloned().collect();
-                ops.sort_by_key(|op| (op.at_us, op.op));
+                ops.sort_by_key(|op| (op.at_ns, op.op));
                 VecDeque::from(ops)
             });
             clients.push(Client {
@@ -146,7 +146,8 @@ impl World {
         else {
             return self.after(50 * MS, Happening::Wake { client: c });
         };
-        if slot != client.at {
+        let leaves = slot != client.at;
+        if leaves {
             client.at = slot;
             self.leave_session(c);
         }
@@ -158,8 +159,9 @@ impl World {
                 load: self.plan.loads[client.load].kind.clone(),
                 client: client.local as u32,
                 node: slot.get(),
-                at_us: self.now_ns / 1000,
+                at_ns: self.now_ns,
                 draws: client.draws.drawn(),
+                leaves,
             });
         }
         self.begin(c, At { op, client: c as u32, slot });
@@ -179,7 +181,13 @@ impl World {
         let client = &mut self.clients[c];
         client.at = slot;
         client.draws.skip_to(next.draws);
+        if next.leaves {
+            self.leave_session(c);
+        }
         self.judge.ledger.begin_as(next.op);
+        if let Some(made) = &mut self.made {
+            made.push(next.clone());
+        }
         self.begin(c, At { op: next.op, client: c as u32, slot });
     }
 
@@ -188,7 +196,7 @@ impl World {
         match &self.clients[c].listed {
             None => self.after(pause_ns, Happening::Wake { client: c }),
             Some(listed) => match listed.front() {
-                Some(next) => self.queue.push(next.at_us * 1000, Happening::Wake { client: c }),
+                Some(next) => self.queue.push(next.at_ns, Happening::Wake { client: c }),
                 None => self.clients[c].idle = true,
             },
         }
@@ -287,7 +295,8 @@ impl World {
     }
 
     fn waits(&self, c: usize, ticket: Ticket) -> bool {
-        self.clients[c].running.as_ref().is_some_and(|r| r.waiting == Some(ticket))
+        let running = self.clients.get(c).and_then(|client| client.running.as_ref());
+        running.is_some_and(|r| r.waiting == Some(ticket))
     }
 
     /// The node takes a request in.
