@@ -200,16 +200,9 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// At which of a node's outputs a crash strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Point {
-    Send,
-    Persist,
-    Persisted,
-    Reply,
-    Checkpoint,
-}
+mod point;
+
+pub use point::Point;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -237,7 +230,14 @@ pub enum FaultKind {
     /// The same, right after the node has put out something to be written; and writes may be torn at sectors.
     Torn { node: u8 },
     /// Power is lost right after the node put out the `nth` such output after the fault began.
-    CrashOn { node: u8, point: Point, nth: u32 },
+    CrashOn {
+        node: u8,
+        point: Point,
+        nth: u32,
+        /// Its process alone dies; the kernel lives.
+        #[serde(default, skip_serializing_if = "is_false")]
+        kill: bool,
+    },
     /// All three processes die at once.
     KillAll {},
     /// The site loses power right after some node has put out this; writes may be torn.
@@ -267,11 +267,21 @@ pub enum FaultKind {
     /// The node is started as if the entry so far ahead in the log had ended its process twice (DESIGN law 18): it comes
     /// to it and takes no part any more. When the fault ends it is started by a build that can apply it.
     BadEntry { node: u8, ahead: u64 },
+    /// One bit of a frame flips on its way, everywhere.
+    Flip { per_mille: u64 },
+    /// A write landed at another place: where it belongs is what was there before, and another record is overwritten.
+    /// Then the node is restarted.
+    Misdirect { node: u8 },
+    /// The disk is full: nothing can be written until the fault ends.
+    Full { node: u8 },
+    /// Each node in turn is stopped and started, the next one once the one before is in sync again. `clean`: it is let
+    /// write what it has.
+    Upgrade { clean: bool, down_ms: u64 },
 }
 
 impl FaultKind {
     /// Every name, in the order of the table that `hunt` prints.
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 30] = [
         "partition",
         "cut",
         "one_way",
@@ -298,6 +308,10 @@ impl FaultKind {
         "wall_jump",
         "crash_loop",
         "bad_entry",
+        "flip",
+        "misdirect",
+        "full",
+        "upgrade",
     ];
 
     /// Its place in [`NAMES`](Self::NAMES).
@@ -329,6 +343,10 @@ impl FaultKind {
             FaultKind::WallJump { .. } => 23,
             FaultKind::CrashLoop { .. } => 24,
             FaultKind::BadEntry { .. } => 25,
+            FaultKind::Flip { .. } => 26,
+            FaultKind::Misdirect { .. } => 27,
+            FaultKind::Full { .. } => 28,
+            FaultKind::Upgrade { .. } => 29,
         }
     }
 
@@ -356,10 +374,13 @@ impl FaultKind {
             | ClockRate { node, .. }
             | WallJump { node, .. }
             | CrashLoop { node, .. }
-            | BadEntry { node, .. } => vec![node],
+            | BadEntry { node, .. }
+            | Misdirect { node }
+            | Full { node } => vec![node],
             Cut { a, b } => vec![a, b],
             OneWay { from, to } | Clog { from, to } | Slow { from, to, .. } => vec![from, to],
-            Loss { .. } | Duplicate { .. } | Reorder { .. } | KillAll {} | PowerOff { .. } => Vec::new(),
+            Loss { .. } | Duplicate { .. } | Reorder { .. } | Flip { .. } => Vec::new(),
+            KillAll {} | PowerOff { .. } | Upgrade { .. } => Vec::new(),
         }
     }
 
@@ -383,13 +404,13 @@ impl FaultKind {
             Kill { node } => format!("n{node} is killed"),
             Crash { node } => format!("n{node} loses power"),
             Torn { node } => format!("n{node} will lose power while it writes, and writes are torn"),
-            CrashOn { node, point, nth } => {
-                format!("n{node} will lose power right after its next {point:?} number {nth}").to_lowercase()
+            CrashOn { node, point, nth, kill } => {
+                let how = if *kill { "be killed" } else { "lose power" };
+                let nth = if *nth > 1 { format!(", the {nth}th time") } else { String::new() };
+                format!("n{node} will {how} {}{nth}", point.say())
             }
             KillAll {} => "all three nodes are killed".to_owned(),
-            PowerOff { point } => {
-                format!("the site will lose power right after the next {point:?}").to_lowercase()
-            }
+            PowerOff { point } => format!("the site will lose power {}", point.say()),
             Pause { node } => format!("n{node} stands still"),
             SlowCpu { node, step_us } => format!("each step of n{node} takes {}", ms(step_us)),
             SyncError { node } => format!("the next sync of n{node} fails"),
@@ -401,6 +422,15 @@ impl FaultKind {
             ClockRate { node, ppm } => format!("the clock of n{node} runs at {ppm:+} ppm"),
             CrashLoop { node, every_ms, .. } => {
                 format!("n{node} dies every {every_ms} ms and is started again")
+            }
+            Flip { per_mille } => format!("a bit flips in {per_mille} of 1,000 frames"),
+            Misdirect { node } => {
+                format!("a write of n{node} turns out to have landed at another place; it is restarted")
+            }
+            Full { node } => format!("the disk of n{node} is full"),
+            Upgrade { clean, .. } => {
+                let how = if *clean { "stopped" } else { "killed" };
+                format!("one node after the other is {how} and started again")
             }
             BadEntry { node, ahead } => {
                 format!("n{node} is started as if the entry {ahead} ahead had ended its process twice")

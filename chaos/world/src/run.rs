@@ -2,7 +2,7 @@
 
 use crate::invariant::Violation;
 use crate::marks::Marks;
-use crate::plan::{FaultKind, OpPlan, Plan};
+use crate::plan::{FaultKind, OpPlan, Plan, Point};
 use crate::world::story::{Level, Line};
 use crate::world::{Counts, Options, World};
 use crate::zoo::{self, Bug};
@@ -67,6 +67,8 @@ pub struct Report {
     pub marks: Marks,
     /// How many faults of each kind had an effect.
     pub faults_in_effect: [u32; FaultKind::NAMES.len()],
+    /// How often a fault struck at each named point of the protocol.
+    pub at_point: [u32; Point::ALL.len()],
     /// Whether the run is as busy as its profile promises.
     pub meets_profile: bool,
     /// What it lacks.
@@ -188,6 +190,7 @@ fn run_with(plan: &Plan, options: Options) -> Result<Report, OurBug> {
         counts,
         marks: world.marks,
         faults_in_effect,
+        at_point: world.at_point,
         hash: world.trace.as_ref().map(|t| t.hash()),
         checkpoints: world.trace.take().map(|t| t.checkpoints).unwrap_or_default(),
         ops: world.made.take().unwrap_or_default(),

@@ -12,7 +12,8 @@ pub fn tell(plan: &Plan) -> Result<Vec<String>, OurBug> {
     let report = run(plan, false, Some(Level::Story))?;
     // How the nodes come up is no part of the tale.
     let first_ms = plan.faults.iter().map(|fault| fault.at_ms);
-    let first_ms = first_ms.chain(plan.ops.iter().flatten().map(|op| op.at_ns / 1_000_000)).min().unwrap_or(0);
+    let first_ms =
+        first_ms.chain(plan.ops.iter().flatten().map(|op| op.at_ns / 1_000_000)).min().unwrap_or(0);
     let told = report.story.iter().filter(|line| line.at_ns >= first_ms * 1_000_000);
     let told: Vec<&Line> = told.filter(|line| is_told(line)).collect();
     let skipped = told.len().saturating_sub(LINES_MAX);

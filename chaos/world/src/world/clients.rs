@@ -480,6 +480,16 @@ impl World {
         }
         if matches!(error, Some(Error::NotPrimary { .. })) {
             self.marks.set(Mark::NotPrimary);
+            let slot = running.at.slot;
+            let apart = |other: Slot| {
+                !self.hosts[other.at()].runs() || self.net.is_cut(slot, other) || self.net.is_cut(other, slot)
+            };
+            if !running.writes && slot.others().all(apart) {
+                self.marks.set(Mark::MinorityRefusedRead);
+            }
+        }
+        if matches!((error, running.form), (Some(Error::SchemaChanged { .. }), Form::Session(_))) {
+            self.marks.set(Mark::SchemaMoved);
         }
         let end = End { at: running.at, outcome, results, error, begun_ns: running.begun_ns };
         let client = &self.clients[c];

@@ -18,6 +18,8 @@ pub struct Frame {
     pub to: Slot,
     pub lane: Lane,
     pub bytes: Bytes,
+    /// Something on the way changed it.
+    pub spoiled: bool,
     /// Of the processes that the connection joins: a frame never reaches another start of a node.
     pub lives: (u32, u32),
 }
@@ -31,6 +33,7 @@ pub enum Rule {
     Loss { per_mille: u64 },
     Duplicate { per_mille: u64, later_us: u64 },
     Reorder { per_mille: u64, by_us: u64 },
+    Flip { per_mille: u64 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +75,8 @@ pub struct Fate {
     pub due_ns: [Option<u64>; 2],
     /// Up to three faults that had a hand in it.
     pub faults: [Option<usize>; 3],
+    /// Which of its bits flips on the way.
+    pub flip: Option<u64>,
 }
 
 impl Fate {
@@ -87,6 +92,7 @@ const DELAY: u64 = draw::stream("net.delay");
 const SLOW: u64 = draw::stream("net.slow");
 const LOSS: u64 = draw::stream("net.loss");
 const DUPLICATE: u64 = draw::stream("net.duplicate");
+const FLIP: u64 = draw::stream("net.flip");
 const REORDER: u64 = draw::stream("net.reorder");
 
 fn below(drawn: u64, n: u64) -> u64 {
@@ -176,6 +182,12 @@ impl Net {
                     if drawn(DUPLICATE ^ u64::from(*id), 1000) < per_mille {
                         fate.blame(*fault);
                         again_ns = Some(1 + drawn(DUPLICATE.rotate_left(7), later_us * 1000));
+                    }
+                }
+                Rule::Flip { per_mille } => {
+                    if drawn(FLIP ^ u64::from(*id), 1000) < per_mille {
+                        fate.blame(*fault);
+                        fate.flip = Some(drawn(FLIP.rotate_left(7), frame.bytes.len() as u64 * 8));
                     }
                 }
                 Rule::Reorder { per_mille, by_us } => {
