@@ -40,6 +40,35 @@ struct What {
     bug: Option<String>,
 }
 
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("of").args(["file", "plan", "seed", "zoo"]).required(true))]
+struct Shrink {
+    /// A plan file (`plait.plan/1`).
+    file: Option<PathBuf>,
+    /// The same.
+    #[arg(long)]
+    plan: Option<PathBuf>,
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The first seed that shows each planted bug (or the one named by `--bug`), as a table.
+    #[arg(long)]
+    zoo: bool,
+    #[command(flatten)]
+    what: What,
+    /// Where to write what is left; with `--zoo`, a directory.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Stop after so many runs with what is left by then.
+    #[arg(long, default_value_t = 2000)]
+    runs: u32,
+    /// Stop after this long, as in `60s`, `5m`.
+    #[arg(long = "for", value_parser = span, default_value = "60s")]
+    time: Duration,
+    /// With `--zoo`: give up on a bug that so many seeds do not show.
+    #[arg(long, default_value_t = 2000)]
+    seeds: u64,
+}
+
 #[derive(Subcommand)]
 enum Verb {
     /// Runs one seed, or one plan, and gives the verdict.
@@ -92,6 +121,7 @@ enum Verb {
     },
     /// Lets known bugs out, one after the other, and says after how many seeds each is seen, and by whom.
     Zoo {
+        /// Only this one, or these: `A,B`.
         #[arg(long)]
         bug: Option<String>,
         /// Give up on a bug after so many seeds of a range.
@@ -105,18 +135,8 @@ enum Verb {
         #[arg(long, default_value = "swarm-std")]
         profile: String,
     },
-    /// Takes faults and workloads out of a failing plan for as long as the same promise stays broken.
-    Shrink {
-        #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
-        seed: Option<u64>,
-        #[arg(long)]
-        plan: Option<PathBuf>,
-        #[command(flatten)]
-        what: What,
-        /// Where to write what is left.
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
+    /// Makes a failing plan small: takes out what is not needed for the same promise to be broken.
+    Shrink(Shrink),
     /// Runs every plan of a directory; each of them failed once.
     Bank { dir: PathBuf },
     /// Judges a history, whoever recorded it. Exit 0 valid, 1 invalid, 2 not a history, 3 unknown.
@@ -181,9 +201,7 @@ pub fn main() -> ExitCode {
             }
         }),
         Verb::Zoo { bug, seeds, ranges, jobs, profile } => zoo_verb(bug, seeds, ranges, jobs, &profile, json),
-        Verb::Shrink { seed, plan, what, out } => {
-            the_plan(seed, plan, &what).map(|plan| code(shrink::shrink(plan, out.as_deref(), json)))
-        }
+        Verb::Shrink(args) => shrink_verb(args, json),
         Verb::Bank { dir } => bank::bank(&dir, json).map(ExitCode::from),
         Verb::Check(ask) => crate::check::check(&ask).map(ExitCode::from),
         Verb::List => {
@@ -353,19 +371,36 @@ fn run_one(plan: &Plan, level: Option<Level>, print_plan: bool, json: bool) -> A
     })))
 }
 
-fn zoo_verb(bug: Option<String>, seeds: u64, ranges: u64, jobs: usize, profile: &str, json: bool) -> Answer {
+fn shrink_verb(args: Shrink, json: bool) -> Answer {
+    let Shrink { file, plan, seed, zoo, what, out, runs, time, seeds } = args;
+    let budget = shrink::Budget { runs_max: runs, time_max: time };
+    if zoo {
+        let bugs = the_zoo(what.bug.as_deref(), &what.profile)?;
+        let table = shrink::table::table(&bugs, seeds, budget, &what.profile, out.as_deref(), json);
+        return Ok(code(table));
+    }
+    let plan = the_plan(seed, plan.or(file), &what)?;
+    Ok(code(shrink::verb(plan, budget, out.as_deref(), json)))
+}
+
+/// The bugs that are meant: those named (`A,B`), or all that this build has.
+fn the_zoo(names: Option<&str>, profile: &str) -> Result<Vec<Bug>, Usage> {
     if !plan::PROFILES.contains(&profile) {
         return Err(unknown("profile", profile, &plan::PROFILES));
     }
-    let bugs = match bug {
-        Some(name) => vec![find_bug(&name)?],
-        None => Bug::all().into_iter().filter(|b| b.built()).collect(),
-    };
     if !cfg!(feature = "zoo") {
         eprintln!(
             "plait-chaos: this build has only the bugs of the world itself; build with `--features zoo` for the rest"
         );
     }
+    match names {
+        Some(names) => names.split(',').map(find_bug).collect(),
+        None => Ok(Bug::all().into_iter().filter(|b| b.built()).collect()),
+    }
+}
+
+fn zoo_verb(bug: Option<String>, seeds: u64, ranges: u64, jobs: usize, profile: &str, json: bool) -> Answer {
+    let bugs = the_zoo(bug.as_deref(), profile)?;
     Ok(code(zoo_table::table(&bugs, seeds, ranges, jobs, profile, json)))
 }
 

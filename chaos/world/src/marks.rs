@@ -71,6 +71,21 @@ marks! {
     Replayed => "transaction that lost at COMMIT done once more",
     LockFreed => "named lock taken back after its session",
     LockGivenAway => "named lock of a silent node given away",
+    LockFreedByEpoch => "named lock taken back after its node's earlier start",
+    /// A statement that was ordered as such met a row that was written after it was handed in.
+    AddedOverNewer => "ordered addition done on a newer row",
+    /// A node died with ids that nobody had been told, and its next start reserved others.
+    IdsSkipped => "reserved ids lost and skipped",
+    SchemaMoved => "table altered between a read and its commit",
+    /// A new leader has applied what is not stable, for a lease of its predecessor's may still run.
+    PredecessorAwaited => "new leader waited for its predecessor's grants",
+    LogCutUnderLagging => "log cut below what another member lacks",
+    DamageReplaced => "damaged log replaced from a peer",
+    WipedRejoined => "wiped node whole again",
+    MinorityRefusedRead => "node without a majority refused a read",
+    FullInCommit => "disk full while clients waited for this leader",
+    FrameSpoiled => "spoiled frame refused, its connection dropped",
+    UpgradeDone => "all three restarted one after the other",
     EntryRefused => "took no part from an entry that it cannot apply",
     DonorDied => "donor of a snapshot died",
 }

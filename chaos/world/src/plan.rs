@@ -41,7 +41,34 @@ pub struct Plan {
     /// How many of 1,000 deaths are proved to the survivors.
     pub proof_per_mille: u64,
     pub loads: Vec<LoadPlan>,
+    /// The only transactions that clients make, if they are listed; else each client makes one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ops: Option<Vec<OpPlan>>,
     pub faults: Vec<Fault>,
+}
+
+/// One transaction of a client, by itself: striking it moves neither the time nor a draw of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpPlan {
+    /// Its number in the ledger.
+    pub op: u64,
+    /// Its client: the kind of its workload, and its number within it.
+    pub load: String,
+    pub client: u32,
+    /// Where it begins.
+    pub node: u8,
+    /// When; later, if its client is still busy with the one before.
+    pub at_ns: u64,
+    /// How many draws its client had made before it.
+    pub draws: u64,
+    /// Whether its client first leaves the session that it had.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub leaves: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn step_us() -> u64 {
@@ -101,6 +128,26 @@ fn lock_timeout_ms() -> u64 {
 }
 
 impl LimitsPlan {
+    /// The bounds that a node has when nobody says otherwise.
+    pub fn plain() -> LimitsPlan {
+        let limits = Limits::default();
+        let ms = |span: Duration| span.as_millis() as u64;
+        LimitsPlan {
+            lease_ms: ms(limits.lease),
+            lease_lag_max: limits.lease_lag_max,
+            commit_timeout_ms: ms(limits.commit_timeout),
+            stable_timeout_ms: ms(limits.stable_timeout),
+            entry_bytes_max: limits.entry_bytes_max,
+            checkpoint_log_bytes: limits.checkpoint_log_bytes,
+            segment_bytes: limits.segment_bytes,
+            chunk_bytes: limits.chunk_bytes,
+            step_work_max: limits.step_work_max,
+            id_block: limits.store.id_block,
+            tombstone_seqnos_max: limits.store.tombstone_seqnos_max,
+            lock_timeout_ms: ms(limits.lock_timeout),
+        }
+    }
+
     pub fn limits(&self) -> Limits {
         let mut limits = Limits {
             lease: Duration::from_millis(self.lease_ms),
@@ -153,16 +200,9 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// At which of a node's outputs a crash strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Point {
-    Send,
-    Persist,
-    Persisted,
-    Reply,
-    Checkpoint,
-}
+mod point;
+
+pub use point::Point;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -190,7 +230,14 @@ pub enum FaultKind {
     /// The same, right after the node has put out something to be written; and writes may be torn at sectors.
     Torn { node: u8 },
     /// Power is lost right after the node put out the `nth` such output after the fault began.
-    CrashOn { node: u8, point: Point, nth: u32 },
+    CrashOn {
+        node: u8,
+        point: Point,
+        nth: u32,
+        /// Its process alone dies; the kernel lives.
+        #[serde(default, skip_serializing_if = "is_false")]
+        kill: bool,
+    },
     /// All three processes die at once.
     KillAll {},
     /// The site loses power right after some node has put out this; writes may be torn.
@@ -220,11 +267,21 @@ pub enum FaultKind {
     /// The node is started as if the entry so far ahead in the log had ended its process twice (DESIGN law 18): it comes
     /// to it and takes no part any more. When the fault ends it is started by a build that can apply it.
     BadEntry { node: u8, ahead: u64 },
+    /// One bit of a frame flips on its way, everywhere.
+    Flip { per_mille: u64 },
+    /// A write landed at another place: where it belongs is what was there before, and another record is overwritten.
+    /// Then the node is restarted.
+    Misdirect { node: u8 },
+    /// The disk is full: nothing can be written until the fault ends.
+    Full { node: u8 },
+    /// Each node in turn is stopped and started, the next one once the one before is in sync again. `clean`: it is let
+    /// write what it has.
+    Upgrade { clean: bool, down_ms: u64 },
 }
 
 impl FaultKind {
     /// Every name, in the order of the table that `hunt` prints.
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 30] = [
         "partition",
         "cut",
         "one_way",
@@ -251,6 +308,10 @@ impl FaultKind {
         "wall_jump",
         "crash_loop",
         "bad_entry",
+        "flip",
+        "misdirect",
+        "full",
+        "upgrade",
     ];
 
     /// Its place in [`NAMES`](Self::NAMES).
@@ -282,6 +343,10 @@ impl FaultKind {
             FaultKind::WallJump { .. } => 23,
             FaultKind::CrashLoop { .. } => 24,
             FaultKind::BadEntry { .. } => 25,
+            FaultKind::Flip { .. } => 26,
+            FaultKind::Misdirect { .. } => 27,
+            FaultKind::Full { .. } => 28,
+            FaultKind::Upgrade { .. } => 29,
         }
     }
 
@@ -309,10 +374,13 @@ impl FaultKind {
             | ClockRate { node, .. }
             | WallJump { node, .. }
             | CrashLoop { node, .. }
-            | BadEntry { node, .. } => vec![node],
+            | BadEntry { node, .. }
+            | Misdirect { node }
+            | Full { node } => vec![node],
             Cut { a, b } => vec![a, b],
             OneWay { from, to } | Clog { from, to } | Slow { from, to, .. } => vec![from, to],
-            Loss { .. } | Duplicate { .. } | Reorder { .. } | KillAll {} | PowerOff { .. } => Vec::new(),
+            Loss { .. } | Duplicate { .. } | Reorder { .. } | Flip { .. } => Vec::new(),
+            KillAll {} | PowerOff { .. } | Upgrade { .. } => Vec::new(),
         }
     }
 
@@ -336,13 +404,13 @@ impl FaultKind {
             Kill { node } => format!("n{node} is killed"),
             Crash { node } => format!("n{node} loses power"),
             Torn { node } => format!("n{node} will lose power while it writes, and writes are torn"),
-            CrashOn { node, point, nth } => {
-                format!("n{node} will lose power right after its next {point:?} number {nth}").to_lowercase()
+            CrashOn { node, point, nth, kill } => {
+                let how = if *kill { "be killed" } else { "lose power" };
+                let nth = if *nth > 1 { format!(", the {nth}th time") } else { String::new() };
+                format!("n{node} will {how} {}{nth}", point.say())
             }
             KillAll {} => "all three nodes are killed".to_owned(),
-            PowerOff { point } => {
-                format!("the site will lose power right after the next {point:?}").to_lowercase()
-            }
+            PowerOff { point } => format!("the site will lose power {}", point.say()),
             Pause { node } => format!("n{node} stands still"),
             SlowCpu { node, step_us } => format!("each step of n{node} takes {}", ms(step_us)),
             SyncError { node } => format!("the next sync of n{node} fails"),
@@ -354,6 +422,15 @@ impl FaultKind {
             ClockRate { node, ppm } => format!("the clock of n{node} runs at {ppm:+} ppm"),
             CrashLoop { node, every_ms, .. } => {
                 format!("n{node} dies every {every_ms} ms and is started again")
+            }
+            Flip { per_mille } => format!("a bit flips in {per_mille} of 1,000 frames"),
+            Misdirect { node } => {
+                format!("a write of n{node} turns out to have landed at another place; it is restarted")
+            }
+            Full { node } => format!("the disk of n{node} is full"),
+            Upgrade { clean, .. } => {
+                let how = if *clean { "stopped" } else { "killed" };
+                format!("one node after the other is {how} and started again")
             }
             BadEntry { node, ahead } => {
                 format!("n{node} is started as if the entry {ahead} ahead had ended its process twice")
@@ -374,6 +451,7 @@ pub enum BadPlan {
     Times { fault: u32 },
     Load(String),
     Bound { what: &'static str, got: u64, max: u64 },
+    Op { op: u64, why: &'static str },
 }
 
 impl std::error::Error for BadPlan {}
@@ -390,6 +468,7 @@ impl std::fmt::Display for BadPlan {
             BadPlan::Load(kind) => {
                 write!(f, "no workload is called '{kind}'; there are {}", crate::workload::NAMES.join(", "))
             }
+            BadPlan::Op { op, why } => write!(f, "transaction {op} of the list cannot be made: {why}"),
             BadPlan::Bound { what, got, max } => write!(f, "{what} is {got}, and at most {max} is allowed"),
         }
     }
@@ -398,6 +477,8 @@ impl std::fmt::Display for BadPlan {
 /// Longest run, so that a slip in a file does not cost an hour.
 const SPAN_MS_MAX: u64 = 600_000;
 const CLIENTS_MAX: u32 = 256;
+/// The ledger has a line for each number up to the highest.
+const OPS_MAX: u64 = 1_000_000;
 
 impl Plan {
     pub fn parse(text: &str) -> Result<Plan, BadPlan> {
@@ -437,7 +518,19 @@ impl Plan {
                 });
             }
         }
-        Ok(())
+        self.ops.iter().flatten().try_for_each(|op| self.check_op(op))
+    }
+
+    fn check_op(&self, op: &OpPlan) -> Result<(), BadPlan> {
+        let load = self.loads.iter().find(|load| load.kind == op.load);
+        let why = match load {
+            None => "the plan has no such workload",
+            Some(load) if op.client >= load.clients => "its workload has fewer clients",
+            Some(_) if Slot::new(op.node).is_none() => "nodes are 1, 2 and 3",
+            Some(_) if op.op > OPS_MAX => "its number is too high",
+            Some(_) => return Ok(()),
+        };
+        Err(BadPlan::Op { op: op.op, why })
     }
 
     pub fn json(&self) -> String {

@@ -2,7 +2,7 @@
 
 use crate::invariant::Violation;
 use crate::marks::Marks;
-use crate::plan::{FaultKind, Plan};
+use crate::plan::{FaultKind, OpPlan, Plan, Point};
 use crate::world::story::{Level, Line};
 use crate::world::{Counts, Options, World};
 use crate::zoo::{self, Bug};
@@ -67,6 +67,8 @@ pub struct Report {
     pub marks: Marks,
     /// How many faults of each kind had an effect.
     pub faults_in_effect: [u32; FaultKind::NAMES.len()],
+    /// How often a fault struck at each named point of the protocol.
+    pub at_point: [u32; Point::ALL.len()],
     /// Whether the run is as busy as its profile promises.
     pub meets_profile: bool,
     /// What it lacks.
@@ -78,6 +80,9 @@ pub struct Report {
     pub checkpoints: Vec<u64>,
     #[serde(skip)]
     pub story: Vec<Line>,
+    /// The transactions that were begun, if that was asked for.
+    #[serde(skip)]
+    pub ops: Vec<OpPlan>,
 }
 
 impl Report {
@@ -131,9 +136,18 @@ pub struct OurBug(pub String);
 
 /// Runs a plan. The bug that it names must have been let out by the caller, for the switch is the process's.
 pub fn run(plan: &Plan, hash: bool, story: Option<Level>) -> Result<Report, OurBug> {
+    run_with(plan, Options { hash, story, ..Options::default() })
+}
+
+/// The same, with a list of the transactions that were begun.
+pub fn run_listing(plan: &Plan) -> Result<Report, OurBug> {
+    run_with(plan, Options { list_ops: true, ..Options::default() })
+}
+
+fn run_with(plan: &Plan, options: Options) -> Result<Report, OurBug> {
     keep_panics();
     let bug = plan.bug.as_deref().and_then(Bug::parse);
-    let options = Options { hash, story, bug: zoo::world_bug(bug) };
+    let options = Options { bug: zoo::world_bug(bug), ..options };
     let world = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(plan.clone(), options);
         world.run();
@@ -176,8 +190,10 @@ pub fn run(plan: &Plan, hash: bool, story: Option<Level>) -> Result<Report, OurB
         counts,
         marks: world.marks,
         faults_in_effect,
+        at_point: world.at_point,
         hash: world.trace.as_ref().map(|t| t.hash()),
         checkpoints: world.trace.take().map(|t| t.checkpoints).unwrap_or_default(),
+        ops: world.made.take().unwrap_or_default(),
         story: world.story.take().map(|s| s.lines.into()).unwrap_or_default(),
     })
 }

@@ -106,6 +106,13 @@ impl Bug {
                 O::MiddleCutAsTail => &["commit", "ack", "ledger", "panic"],
                 O::CutAtNewest => &["open"],
                 O::ApplyPanics => &["panic"],
+                // Whatever the bit stood for: a term, a vote, a place in the log, somebody's money.
+                O::FrameNotChecked => &[
+                    "chain", "panic", "commit", "leader", "ack", "ledger", "lease", "total", "count", "live",
+                ],
+                O::FailedWriteTaken => &["ack", "commit", "ledger", "panic", "open"],
+                O::VoteAskedUnwritten => &["leader"],
+                O::ChangeNotNoted => &["live", "stall"],
             },
             Bug::Store(bug) => match bug {
                 S::LastSeenAtCommit | S::SameOriginSkipped | S::CertWindowOffByOne => {

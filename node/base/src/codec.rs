@@ -18,6 +18,8 @@ pub enum Error {
     TooLarge { what: &'static str, got: u64, max: u64 },
     #[error("format {0} is unknown to this build, which writes format {current}", current = crate::FORMAT)]
     Format(u16),
+    #[error("has the checksum {found:08x} and says that it is {said:08x}")]
+    Checksum { found: u32, said: u32 },
     #[error("{0} is not valid UTF-8")]
     Text(&'static str),
 }

@@ -43,6 +43,16 @@ impl Draws {
         Draws { seed, stream: stream(stream_name), entity, counter: 0 }
     }
 
+    /// How many have been drawn.
+    pub fn drawn(&self) -> u64 {
+        self.counter
+    }
+
+    /// Goes to where so many have been drawn, whether or not they were.
+    pub fn skip_to(&mut self, drawn: u64) {
+        self.counter = drawn;
+    }
+
     pub fn next_u64(&mut self) -> u64 {
         self.counter += 1;
         draw(self.seed, self.stream, self.entity, self.counter)

@@ -50,6 +50,11 @@ pub enum Event {
         slot: Slot,
         lag: u64,
     },
+    /// A new leader has applied what is not stable, since a lease that its predecessor granted may still run.
+    PredecessorAwaited {
+        strand: Strand,
+        applied: Index,
+    },
     /// The leader no longer waits for this node's lease: its process is proved dead.
     DeathProved {
         slot: Slot,
@@ -110,6 +115,7 @@ impl Event {
             Event::LeaseUsable { .. } => "lease_usable",
             Event::LeaseLost { .. } => "lease_lost",
             Event::LeaseRefused { .. } => "lease_refused",
+            Event::PredecessorAwaited { .. } => "predecessor_awaited",
             Event::DeathProved { .. } => "death_proved",
             Event::LeaseBroken { .. } => "lease_broken",
             Event::MemberRemoved { .. } => "member_removed",
@@ -151,6 +157,9 @@ impl Event {
             }
             Event::LeaseRefused { strand, slot, lag } => {
                 vec![("strand", strand.to_string()), ("slot", slot.to_string()), ("lag", lag.to_string())]
+            }
+            Event::PredecessorAwaited { strand, applied } => {
+                vec![("strand", strand.to_string()), ("applied", applied.to_string())]
             }
             Event::DeathProved { slot, epoch } => {
                 vec![("slot", slot.to_string()), ("epoch", format!("{:x}", epoch.0))]

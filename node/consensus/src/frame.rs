@@ -2,8 +2,11 @@
 //!
 //! Everything due at the end of a step leaves together, so a commit costs a handful of frames and not a handful a
 //! transaction.
+//! Invariant: a frame that was changed on its way is refused, whatever changed it: its last four bytes are the CRC-32C
+//! of all before them. TCP's own sum is 16 bits, and a proxy or a network card may make a new one over what it spoiled.
 
 use crate::message::Message;
+use crate::zoo::{self, Bug};
 use plait_base::{Bytes, FORMAT, MemberId, Reader, Slot, Writer, codec};
 
 /// Which way a frame travels. Each lane keeps its order; lanes overtake one another, and a frame may be lost with
@@ -36,6 +39,7 @@ pub struct Frame {
 
 /// Messages in one frame; a frame with more was not made by us.
 const MESSAGES_MAX: u64 = 1 << 16;
+const SUM_BYTES: usize = 4;
 
 impl Frame {
     pub fn encode(&self) -> Bytes {
@@ -44,12 +48,31 @@ impl Frame {
         for message in &self.messages {
             message.encode(&mut w);
         }
-        w.finish()
+        Frame::seal(w)
+    }
+
+    /// The bytes of a frame, with the checksum that it ends with.
+    pub fn seal(mut body: Writer) -> Bytes {
+        let sum = crc32c::crc32c(&body.0);
+        body.u32(sum);
+        body.finish()
+    }
+
+    /// Whether these bytes are as they were sent; what is before their checksum.
+    pub fn sound(bytes: &Bytes) -> Result<&[u8], codec::Error> {
+        let Some((body, sum)) = bytes.split_last_chunk::<SUM_BYTES>() else {
+            return Err(codec::Error::Short { need: SUM_BYTES, have: bytes.len() });
+        };
+        let (found, said) = (crc32c::crc32c(body), u32::from_le_bytes(*sum));
+        if found != said && !zoo::on(Bug::FrameNotChecked) {
+            return Err(codec::Error::Checksum { found, said });
+        }
+        Ok(body)
     }
 
     /// `from` is the slot whose connection brought it; a frame that says otherwise is refused.
     pub fn decode(from: Slot, bytes: &Bytes) -> Result<Frame, codec::Error> {
-        let mut r = Reader::new(bytes);
+        let mut r = Reader::new(Frame::sound(bytes)?);
         let format = r.u16()?;
         if format != FORMAT {
             return Err(codec::Error::Format(format));

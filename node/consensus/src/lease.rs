@@ -206,6 +206,15 @@ impl Grants {
         true
     }
 
+    /// Whether what the leader has applied is not stable yet only because a lease of its predecessor's may still run.
+    pub fn waits_for_predecessor(&self, now: Mono, leader: Slot, applied: Index) -> bool {
+        leader.others().any(|slot| {
+            self.expiry[slot.at()] > now
+                && self.epoch[slot.at()].is_none()
+                && self.reported[slot.at()] < applied
+        })
+    }
+
     /// The lowest applied index over the leader itself and every node whose lease may still run.
     pub fn stable(&self, now: Mono, leader: Slot, applied: Index) -> Index {
         leader

@@ -36,6 +36,6 @@ pub use frame::{Frame, Lane};
 pub use group::{Boot, Config, Consensus, Effect, Image, OpenError, Reads, identity};
 pub use lease::Strand;
 pub use members::Members;
-pub use message::Message;
+pub use message::{Message, Sign};
 pub use proposals::{Proposal, Refusal};
 pub use verdicts::{Seen, Verdicts};

@@ -66,6 +66,22 @@ pub enum Message {
     },
 }
 
+/// What a message is to somebody who watches from outside and knows the protocol's words, not its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// Entries for a follower.
+    Append,
+    /// A follower has entries on its disk.
+    AppendAck,
+    VoteAsk,
+    /// A vote for who asked.
+    VoteGrant,
+    LeaseGrant,
+    Stable,
+    SnapshotChunk,
+    Other,
+}
+
 fn term_or_zero(r: &mut Reader) -> Result<Term, codec::Error> {
     Ok(Term(r.varint()?))
 }
@@ -74,6 +90,23 @@ impl Message {
     /// Whether it reports what was applied, and no lease, vote or commit waits for it.
     pub(crate) fn is_report(&self) -> bool {
         matches!(self, Message::Applied { .. } | Message::Stable { .. })
+    }
+
+    pub fn sign(&self) -> Sign {
+        use eraftpb::MessageType::*;
+        match self {
+            Message::Raft(m) => match m.get_msg_type() {
+                MsgAppend if !m.entries.is_empty() => Sign::Append,
+                MsgAppendResponse if !m.reject => Sign::AppendAck,
+                MsgRequestVote => Sign::VoteAsk,
+                MsgRequestVoteResponse if !m.reject => Sign::VoteGrant,
+                _ => Sign::Other,
+            },
+            Message::LeaseGrant { .. } => Sign::LeaseGrant,
+            Message::Stable { .. } => Sign::Stable,
+            Message::SnapshotChunk { .. } => Sign::SnapshotChunk,
+            _ => Sign::Other,
+        }
     }
 
     /// Bytes of the entries that it carries; `None` if it is not Raft's.

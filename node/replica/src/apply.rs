@@ -3,7 +3,7 @@
 //! Invariant: what is applied, in which order and with which verdict depends on the log's prefix alone. Nothing
 //! here looks at the clock, at who proposed what, or at a local limit.
 
-use crate::api::Stop;
+use crate::api::{Output, Stop};
 use crate::event::Event;
 use crate::node::{Committed, Replica};
 use plait_base::{Index, Now, ProposalId, Room, Seqno, Slot};
@@ -107,10 +107,8 @@ impl Replica {
                     continue;
                 }
                 Seen::Before(bytes) if !zoo::on(Bug::DuplicateApplied) => {
-                    self.out.push(crate::api::Output::Event(Event::DuplicateAnswered {
-                        index: applying.entry.index,
-                        id,
-                    }));
+                    self.out
+                        .push(Output::Event(Event::DuplicateAnswered { index: applying.entry.index, id }));
                     Verdict::decode(&bytes).expect("a recorded verdict was encoded by us")
                 }
                 seen => {
@@ -127,6 +125,16 @@ impl Replica {
                     }
                     let bytes = proposal.op.len() as u64;
                     let done = matches!(verdict, Verdict::Done { .. });
+                    let asked_at = self.sessions.proposed_at(id).filter(|_| own);
+                    if let (Some(asked_at), Verdict::Done { first, last, .. }) = (asked_at, &verdict) {
+                        if let Some(table) = plait_store::Op::reserves_ids(&proposal.op) {
+                            let (table, first, last) = (table.0, *first, *last);
+                            self.out.push(Output::Event(Event::IdsReserved { table, first, last }));
+                        }
+                        if let Some(over) = self.store.added_over().filter(|over| asked_at < *over) {
+                            self.out.push(Output::Event(Event::AddedOverNewer { seqno, over }));
+                        }
+                    }
                     if own {
                         self.counters.local_commits += u64::from(done);
                         self.counters.local_cert_failures += u64::from(!done);
@@ -134,7 +142,7 @@ impl Replica {
                         self.counters.received += 1;
                         self.counters.received_bytes += bytes;
                     }
-                    self.out.push(crate::api::Output::Event(Event::Ordered {
+                    self.out.push(Output::Event(Event::Ordered {
                         index: applying.entry.index,
                         seqno,
                         id,

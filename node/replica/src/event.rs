@@ -22,6 +22,17 @@ pub enum Event {
         id: ProposalId,
         verdict: Cow<'static, str>,
     },
+    /// A block of ids of a table now belongs to this life of this node.
+    IdsReserved {
+        table: u32,
+        first: i64,
+        last: i64,
+    },
+    /// An addition of this node's was done on a row that was written after it was handed in.
+    AddedOverNewer {
+        seqno: Seqno,
+        over: Seqno,
+    },
     /// A proposal came a second time and was answered with the first verdict.
     DuplicateAnswered {
         index: Index,
@@ -92,6 +103,8 @@ pub enum Event {
     /// A named lock of this node's is taken back: its session is over, or an earlier start had it.
     LockFreed {
         name: String,
+        /// Whether an earlier start of the process had it.
+        earlier: bool,
     },
     /// This leader gives away a named lock of a node that it has not heard of for long.
     LockGivenAway {
@@ -118,6 +131,7 @@ impl Event {
             // Each start meets the log's duplicates again: they are no news.
             Event::Ordered { .. } | Event::DuplicateAnswered { .. } | Event::Held { .. } => Class::Flow,
             Event::LockFreed { .. } | Event::Replayed { .. } => Class::Flow,
+            Event::IdsReserved { .. } | Event::AddedOverNewer { .. } => Class::Flow,
             _ => Class::State,
         }
     }
@@ -127,6 +141,8 @@ impl Event {
         match self {
             Event::Consensus(event) => event.name(),
             Event::Ordered { .. } => "ordered",
+            Event::IdsReserved { .. } => "ids_reserved",
+            Event::AddedOverNewer { .. } => "added_over_newer",
             Event::DuplicateAnswered { .. } => "duplicate_answered",
             Event::Held { .. } => "held",
             Event::HoldExpired { .. } => "hold_expired",
@@ -160,6 +176,12 @@ impl Event {
                 ("id", id.to_string()),
                 ("verdict", verdict.to_string()),
             ],
+            Event::IdsReserved { table, first, last } => {
+                vec![("table", table.to_string()), ("first", first.to_string()), ("last", last.to_string())]
+            }
+            Event::AddedOverNewer { seqno, over } => {
+                vec![("seqno", seqno.to_string()), ("over", over.to_string())]
+            }
             Event::DuplicateAnswered { index, id } => {
                 vec![("index", index.to_string()), ("id", id.to_string())]
             }
@@ -186,7 +208,9 @@ impl Event {
                 vec![("slot", slot.to_string()), ("index", index.to_string())]
             }
             Event::Diverged { index } | Event::EntryRefused { index } => vec![("index", index.to_string())],
-            Event::LockFreed { name } => vec![("name", name.clone())],
+            Event::LockFreed { name, earlier } => {
+                vec![("name", name.clone()), ("earlier", earlier.to_string())]
+            }
             Event::LockGivenAway { name, slot } => vec![("name", name.clone()), ("slot", slot.to_string())],
             Event::Replayed { session } => vec![("session", session.to_string())],
             Event::StatementPanicked { why } => vec![("why", why.clone())],

@@ -27,6 +27,7 @@ pub use api::*;
 pub use event::Event;
 pub use node::{OpenError, Replica};
 pub use plait_base::{Index, MemberId, Mono, Now, Seqno, Slot};
+pub use plait_consensus::Frame;
 pub use plait_consensus::wal::describe as describe_log;
 pub use plait_consensus::zoo as consensus_zoo;
 pub use plait_store::zoo as store_zoo;

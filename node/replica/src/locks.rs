@@ -47,10 +47,15 @@ impl Replica {
         if gone.is_empty() {
             return;
         }
-        for Lock { name, slot, .. } in &gone {
+        for Lock { name, slot, epoch, .. } in &gone {
             let (name, slot) = (name.clone(), *slot);
             let own = slot == self.config.slot;
-            self.event(if own { Event::LockFreed { name } } else { Event::LockGivenAway { name, slot } });
+            let earlier = *epoch != self.consensus.epoch();
+            self.event(if own {
+                Event::LockFreed { name, earlier }
+            } else {
+                Event::LockGivenAway { name, slot }
+            });
         }
         let steps = gone.into_iter().flat_map(freed).collect();
         let request = Request::Script { isolation: Isolation::ReadCommitted, steps };

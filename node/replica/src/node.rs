@@ -163,6 +163,9 @@ impl Replica {
             Input::Down { peer } => self.consensus.peer_down(peer),
             Input::Dead { peer, epoch } => self.consensus.dead(now, peer, epoch),
             Input::Persisted { token } => self.consensus.persisted(now, token),
+            Input::DiskFailed { token, .. } if zoo::on(Bug::FailedWriteTaken) => {
+                self.consensus.persisted(now, token);
+            }
             Input::DiskFailed { token, why } => {
                 self.stop(Stop::Disk { why: format!("write {token} could not be made durable: {why}") });
             }

@@ -44,6 +44,8 @@ struct Client {
     caught_up: bool,
     /// The last proposal of the request under way.
     ordered: Option<ProposalId>,
+    /// What was applied here when it was handed in.
+    ordered_at: Seqno,
 }
 
 struct Hold {
@@ -75,6 +77,12 @@ pub(crate) struct Sessions {
 const NO_INDEX: &str = "no leader with a majority said in time how far the order is (read = index)";
 
 impl Sessions {
+    /// What was applied here when the operation was handed in; `None` if no session waits for it.
+    pub fn proposed_at(&self, id: ProposalId) -> Option<Seqno> {
+        let client = self.clients.get(self.ordering.get(&id.counter)?)?;
+        (client.ordered == Some(id)).then_some(client.ordered_at)
+    }
+
     pub fn new(max: usize) -> Sessions {
         Sessions {
             clients: BTreeMap::new(),
@@ -140,6 +148,7 @@ impl Replica {
             again: None,
             caught_up: false,
             ordered: None,
+            ordered_at: Seqno::ZERO,
         });
         if !matches!(client.doing, Doing::Nothing) {
             let why = "the session's last request is not answered yet; wait for its reply".to_owned();
@@ -301,6 +310,7 @@ impl Replica {
                 let client = self.sessions.clients.get_mut(&id).expect("it ran a moment ago");
                 client.doing = Doing::Ordering;
                 client.ordered = Some(proposal);
+                client.ordered_at = self.store.applied();
             }
             Err(refusal) => {
                 let error = match refusal {

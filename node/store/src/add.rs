@@ -33,6 +33,11 @@ pub(crate) fn may_add(info: &TableInfo, column: usize) -> bool {
 }
 
 impl Store {
+    /// When the row was written that the operation applied last added to; `None`: it added to none.
+    pub fn added_over(&self) -> Option<Seqno> {
+        self.added_over
+    }
+
     /// Adds. Its verdict says whether the row was there (`first`) and whether it changed (`last`), 1 or 0 each.
     pub(crate) fn add(&mut self, seqno: Seqno, add: &Add) -> Result<Verdict, Error> {
         let table = self.tables.get(&add.table).filter(|table| table.dropped.is_none());
@@ -72,6 +77,7 @@ impl Store {
             }
         }
         let newest = table.rows[add.key.as_ref()].newest.seqno;
+        self.added_over = Some(newest);
         if cells.is_empty() || (zoo::on(Bug::AdditionLost) && newest.next() == seqno) {
             return Ok(Verdict::Done { seqno, first: 1, last: 0 });
         }

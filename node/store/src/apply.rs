@@ -74,6 +74,7 @@ impl Store {
 
     fn begin(&mut self, seqno: Seqno, id: ProposalId, bytes: &Bytes) -> Work {
         assert_eq!(seqno, self.newest.next(), "the order has no gaps");
+        self.added_over = None;
         #[cfg(feature = "zoo")]
         if zoo::on(Bug::SameOriginSkipped) {
             self.origins.insert(seqno, id.slot);

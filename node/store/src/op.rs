@@ -176,6 +176,14 @@ impl Op {
         w.finish()
     }
 
+    /// The table that ids are reserved in, if these bytes are a reservation.
+    pub fn reserves_ids(bytes: &Bytes) -> Option<TableId> {
+        match bytes.starts_with(&[VERSION, 4]).then(|| Op::decode(bytes)) {
+            Some(Ok(Op::Reserve { table, .. })) => Some(table),
+            _ => None,
+        }
+    }
+
     /// The parts of a write-set share the operation's memory.
     pub fn decode(bytes: &Bytes) -> Result<Op, Error> {
         let mut r = Reader::new(bytes);

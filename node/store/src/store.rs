@@ -59,6 +59,8 @@ pub struct Store {
     pub(crate) dropped: VecDeque<(Seqno, TableId)>,
     /// Removals up to here may be missing from an incremental export.
     pub(crate) forgotten: Seqno,
+    /// When the row was written that the operation applied last added to.
+    pub(crate) added_over: Option<Seqno>,
     /// Who wrote which seqno, for the bug that asks.
     #[cfg(feature = "zoo")]
     pub(crate) origins: BTreeMap<Seqno, plait_base::Slot>,
@@ -88,6 +90,7 @@ impl Store {
             purged: VecDeque::new(),
             dropped: VecDeque::new(),
             forgotten: Seqno::ZERO,
+            added_over: None,
             #[cfg(feature = "zoo")]
             origins: BTreeMap::new(),
         }

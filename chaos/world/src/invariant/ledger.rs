@@ -63,6 +63,13 @@ impl Ledger {
         self.entries.len() as u64 - 1
     }
 
+    /// A transaction whose number is given; those below it that never began wrote nothing.
+    pub fn begin_as(&mut self, op: u64) {
+        let none = Entry { fate: Fate::ReadOnly, found_ns: u64::MAX };
+        let len = self.entries.len().max(op as usize + 1);
+        self.entries.resize(len, none);
+    }
+
     pub fn writes(&mut self, op: u64) {
         self.entries[op as usize].fate = Fate::Open;
     }

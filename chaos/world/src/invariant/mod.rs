@@ -40,6 +40,12 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Whether two violations are one and the same finding: the same promise, broken before the same check. When and where
+/// it was seen may differ; another promise that breaks on the way is another finding.
+pub fn same(a: &Violation, b: &Violation) -> bool {
+    a.invariant == b.invariant
+}
+
 /// A run ends soon after its first violation; so many are kept.
 const VIOLATIONS_MAX: usize = 8;
 

@@ -53,8 +53,9 @@ fn touched(kind: &FaultKind) -> Vec<Slot> {
         | Slow { .. }
         | Loss { .. }
         | Duplicate { .. }
-        | Reorder { .. } => Slot::ALL.to_vec(),
-        KillAll {} | PowerOff { .. } => Slot::ALL.to_vec(),
+        | Reorder { .. }
+        | Flip { .. } => Slot::ALL.to_vec(),
+        KillAll {} | PowerOff { .. } | Upgrade { .. } => Slot::ALL.to_vec(),
         other => other.slots().into_iter().filter_map(Slot::new).collect(),
     }
 }

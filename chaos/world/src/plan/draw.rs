@@ -101,6 +101,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
         step_us: if starts { *d.pick(&[15, 60, 1000, 1000]) } else { *d.pick(&[15, 15, 60, 1000]) },
         proof_per_mille: if loops { *d.pick(&[500, 0, 0]) } else { *d.pick(&[1000, 500, 0]) },
         loads: loads(seed),
+        ops: None,
         faults,
     })
 }
@@ -160,10 +161,15 @@ pub(super) const KV_ERROR: usize = 20;
 pub(super) const KV_ROT: usize = 21;
 pub(super) const CRASH_LOOP: usize = 24;
 pub(super) const BAD_ENTRY: usize = 25;
+pub(super) const MISDIRECT: usize = 27;
+pub(super) const FULL: usize = 28;
+pub(super) const UPGRADE: usize = 29;
 
 /// What strikes only when a node comes to some point: it is given time to come there.
-const WAITING: [usize; 6] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR, BAD_ENTRY];
+const WAITING: [usize; 7] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR, BAD_ENTRY, FULL];
 const WAITING_MS_MIN: u64 = 400;
+/// And what a node comes to only now and then, still more.
+const RARE_MS_MIN: u64 = 3000;
 
 /// A process that dies once or twice is `kill`'s; this one goes on for longer than a request may stand.
 const LOOP_MS_MIN: u64 = 2000;
@@ -199,19 +205,23 @@ fn faults(seed: u64, kinds: &[usize]) -> Vec<Fault> {
             let at_ms = match kind {
                 // A node's state is destroyed only while the others are whole: that is early in the storm, and what
                 // else comes finds it on its way back.
-                WIPE | ROT => d.between(*from, from + (to - from) / 3),
+                WIPE | ROT | MISDIRECT => d.between(*from, from + (to - from) / 3),
                 _ if close => (before_ms + d.below(500)).min(*to - 100),
                 _ => d.between(*from, *to - 500),
             };
             before_ms = at_ms;
             let long = if d.chance(250) { d.between(4, 120) } else { d.between(100, 2500) };
             let long = match kind {
-                CRASH_LOOP => long.max(LOOP_MS_MIN),
+                CRASH_LOOP | UPGRADE => long.max(LOOP_MS_MIN),
                 _ if WAITING.contains(&kind) => long.max(WAITING_MS_MIN),
                 _ => long,
             };
             let victim = d.chance(500).then_some(victim);
             let kind = one(kind, &mut d, victim);
+            let long = match kind {
+                FaultKind::CrashOn { point, .. } if point.is_rare() => long.max(RARE_MS_MIN),
+                _ => long,
+            };
             faults.push(Fault { id, at_ms, until_ms: (at_ms + long).min(*to), kind });
         }
     }
@@ -223,8 +233,6 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
     use FaultKind::*;
     let node = victim.unwrap_or(d.between(1, 3) as u8);
     let other = (node - 1 + d.between(1, 2) as u8) % 3 + 1;
-    let points =
-        [Point::Send, Point::Persist, Point::Persist, Point::Persisted, Point::Reply, Point::Checkpoint];
     match kind {
         0 => Partition { node },
         1 => Cut { a: node, b: other },
@@ -241,14 +249,22 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         9 => Crash { node },
         10 => Torn { node },
         11 => {
-            let point = *d.pick(&points);
-            // The steps of one checkpoint are few.
-            let nth_max = if point == Point::Checkpoint { 3 } else { 20 };
-            CrashOn { node, point, nth: d.between(1, nth_max) as u32 }
+            // What is written and not synced is where most is at stake.
+            let point = if d.chance(200) { Point::Persist } else { *d.pick(Point::ALL) };
+            let nth_max = if point.is_rare() { 2 } else { 20 };
+            CrashOn { node, point, nth: d.between(1, nth_max) as u32, kill: d.chance(300) }
         }
         12 => KillAll {},
         13 => PowerOff {
-            point: *d.pick(&[Point::Persist, Point::Persist, Point::Send, Point::Reply, Point::Checkpoint]),
+            point: *d.pick(&[
+                Point::Persist,
+                Point::Persist,
+                Point::AppendAck,
+                Point::VoteDurable,
+                Point::Reply,
+                Point::Applied,
+                Point::Checkpoint,
+            ]),
         },
         14 => Pause { node },
         15 => SlowCpu { node, step_us: *d.pick(&[500, 5000, 30_000]) },
@@ -262,6 +278,10 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         24 => CrashLoop { node, every_ms: d.between(40, 290), down_us: d.between(500, 20_000) },
         25 => BadEntry { node, ahead: d.between(1, 40) },
         23 => WallJump { node, by_us: *d.pick(&[3_600_000_000, -3_600_000_000, 1_500_000, -1_500_000]) },
+        26 => Flip { per_mille: *d.pick(&[2, 20, 100]) },
+        27 => Misdirect { node },
+        28 => Full { node },
+        29 => Upgrade { clean: d.chance(500), down_ms: d.between(5, 200) },
         _ => unreachable!("there are {} kinds of fault", FaultKind::NAMES.len()),
     }
 }

@@ -27,8 +27,11 @@ fn every_name_stands_at_its_place() {
 fn kinds_that_are_drawn_with_care_are_the_ones_that_are_meant() {
     let named = |at: usize| FaultKind::NAMES[at];
     use draw::*;
-    let names = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT, CRASH_LOOP, BAD_ENTRY]
-        .map(named);
+    let names = [
+        TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT, CRASH_LOOP, BAD_ENTRY, MISDIRECT,
+        FULL, UPGRADE,
+    ]
+    .map(named);
     assert_eq!(
         names,
         [
@@ -41,9 +44,19 @@ fn kinds_that_are_drawn_with_care_are_the_ones_that_are_meant() {
             "kv_error",
             "kv_rot",
             "crash_loop",
-            "bad_entry"
+            "bad_entry",
+            "misdirect",
+            "full",
+            "upgrade"
         ]
     );
+}
+
+#[test]
+fn a_point_is_written_as_it_is_called() {
+    for (point, name) in Point::ALL.iter().zip(Point::NAMES) {
+        assert_eq!(serde_json::to_value(point).expect("a point is JSON"), *name);
+    }
 }
 
 #[test]

@@ -14,11 +14,12 @@ use super::story::Level;
 use super::{Happening, MS, World};
 use crate::invariant::stall;
 use crate::marks::Mark;
-use crate::plan::Plan;
+use crate::plan::{OpPlan, Plan};
 use crate::workload::{At, End, Form, Next, Run, Writes};
 use plait_base::{Draws, Outcome, Slot};
 use plait_replica::{Input, Request, SessionId, Ticket};
 use plait_store::{self as store, Error, Isolation, Reply, StepResult};
+use std::collections::VecDeque;
 
 pub(super) struct Client {
     load: usize,
@@ -31,6 +32,8 @@ pub(super) struct Client {
     running: Option<Running>,
     draws: Draws,
     idle: bool,
+    /// What it is still to do, if the plan lists that.
+    listed: Option<VecDeque<OpPlan>>,
 }
 
 struct Running {
@@ -79,6 +82,12 @@ pub(super) fn all(plan: &Plan) -> Vec<Client> {
             let number = clients.len() as u64;
             let mut draws = Draws::new(plan.seed, &format!("client.{}", of.kind), local as u64);
             let home = Slot::ALL[(number as usize + draws.below(3) as usize) % 3];
+            let listed = plan.ops.as_ref().map(|ops| {
+                let mine = |op: &&OpPlan| op.load == of.kind && op.client as usize == local;
+                let mut ops: Vec<OpPlan> = ops.iter().filter(mine).cloned().collect();
+                ops.sort_by_key(|op| (op.at_ns, op.op));
+                VecDeque::from(ops)
+            });
             clients.push(Client {
                 load,
                 local,
@@ -87,7 +96,8 @@ pub(super) fn all(plan: &Plan) -> Vec<Client> {
                 session: None,
                 running: None,
                 draws,
-                idle: false,
+                idle: listed.as_ref().is_some_and(VecDeque::is_empty),
+                listed,
             });
         }
     }
@@ -119,6 +129,9 @@ impl World {
             self.clients[c].idle = true;
             return;
         }
+        if self.clients[c].listed.is_some() {
+            return self.wake_listed(c);
+        }
         let plan = &self.plan.loads[self.clients[c].load];
         let roam = plan.roam_per_mille;
         let client = &mut self.clients[c];
@@ -133,11 +146,63 @@ impl World {
         else {
             return self.after(50 * MS, Happening::Wake { client: c });
         };
-        if slot != client.at {
+        let leaves = slot != client.at;
+        if leaves {
             client.at = slot;
             self.leave_session(c);
         }
-        let at = At { op: self.judge.ledger.begin(), client: c as u32, slot };
+        let op = self.judge.ledger.begin();
+        if let Some(made) = &mut self.made {
+            let client = &self.clients[c];
+            made.push(OpPlan {
+                op,
+                load: self.plan.loads[client.load].kind.clone(),
+                client: client.local as u32,
+                node: slot.get(),
+                at_ns: self.now_ns,
+                draws: client.draws.drawn(),
+                leaves,
+            });
+        }
+        self.begin(c, At { op, client: c as u32, slot });
+    }
+
+    /// The next transaction of a client whose transactions are listed. At a closed door it is not made.
+    fn wake_listed(&mut self, c: usize) {
+        let client = &mut self.clients[c];
+        let Some(next) = client.listed.as_mut().and_then(VecDeque::pop_front) else {
+            client.idle = true;
+            return;
+        };
+        let slot = Slot::new(next.node).expect("a plan was checked when it was read");
+        if !self.hosts[slot.at()].runs() {
+            return self.wake_later(c, 0);
+        }
+        let client = &mut self.clients[c];
+        client.at = slot;
+        client.draws.skip_to(next.draws);
+        if next.leaves {
+            self.leave_session(c);
+        }
+        self.judge.ledger.begin_as(next.op);
+        if let Some(made) = &mut self.made {
+            made.push(next.clone());
+        }
+        self.begin(c, At { op: next.op, client: c as u32, slot });
+    }
+
+    /// When a client begins its next transaction: after a pause, or when the plan says.
+    pub(super) fn wake_later(&mut self, c: usize, pause_ns: u64) {
+        match &self.clients[c].listed {
+            None => self.after(pause_ns, Happening::Wake { client: c }),
+            Some(listed) => match listed.front() {
+                Some(next) => self.queue.push(next.at_ns, Happening::Wake { client: c }),
+                None => self.clients[c].idle = true,
+            },
+        }
+    }
+
+    fn begin(&mut self, c: usize, at: At) {
         let client = &mut self.clients[c];
         let (form, writes) = self.loads[client.load].start(client.local, at, &self.judge, &mut client.draws);
         if writes == Writes::Noted {
@@ -230,7 +295,8 @@ impl World {
     }
 
     fn waits(&self, c: usize, ticket: Ticket) -> bool {
-        self.clients[c].running.as_ref().is_some_and(|r| r.waiting == Some(ticket))
+        let running = self.clients.get(c).and_then(|client| client.running.as_ref());
+        running.is_some_and(|r| r.waiting == Some(ticket))
     }
 
     /// The node takes a request in.
@@ -414,6 +480,16 @@ impl World {
         }
         if matches!(error, Some(Error::NotPrimary { .. })) {
             self.marks.set(Mark::NotPrimary);
+            let slot = running.at.slot;
+            let apart = |other: Slot| {
+                !self.hosts[other.at()].runs() || self.net.is_cut(slot, other) || self.net.is_cut(other, slot)
+            };
+            if !running.writes && slot.others().all(apart) {
+                self.marks.set(Mark::MinorityRefusedRead);
+            }
+        }
+        if matches!((error, running.form), (Some(Error::SchemaChanged { .. }), Form::Session(_))) {
+            self.marks.set(Mark::SchemaMoved);
         }
         let end = End { at: running.at, outcome, results, error, begun_ns: running.begun_ns };
         let client = &self.clients[c];
@@ -442,7 +518,7 @@ impl World {
             client.session = None;
             wait_ns += client.draws.below(100 * MS);
         }
-        self.after(wait_ns, Happening::Wake { client: c });
+        self.wake_later(c, wait_ns);
     }
 
     fn tell_end(&mut self, c: usize, running: &Running, outcome: Outcome, error: Option<&Error>) {

@@ -100,6 +100,16 @@ impl SimDisk {
         Some(token)
     }
 
+    /// There is no room for what the running sync covers: only so much of it is written. Gives the first token that was
+    /// not done.
+    pub fn refused(&mut self, draws: &mut Draws) -> Option<u64> {
+        let token = self.syncing.first()?.token;
+        let ops: Vec<Op> = std::mem::take(&mut self.syncing).into_iter().flat_map(|p| p.ops).collect();
+        let kept = draws.below(ops.len() as u64) as usize;
+        ops.into_iter().take(kept).for_each(|op| self.apply(op));
+        Some(token)
+    }
+
     fn apply(&mut self, op: Op) {
         match op {
             Op::Create { file, bytes } => {
@@ -224,6 +234,27 @@ impl SimDisk {
         let image = self.files.get_mut(&file)?;
         *image.bytes.get_mut(place as usize)? ^= 1 << draws.below(8);
         Some((file, place))
+    }
+
+    /// One of the older writes to the log turns out to have landed on another of them: its own place is empty, as it was
+    /// before. `None`: there are no two such writes.
+    pub fn misdirect(&mut self, draws: &mut Draws) -> Option<(File, u64)> {
+        let old = self.written.len().checked_sub(ROT_DISTANCE_WRITES)?;
+        let of_log = |(file, _, bytes): &&(File, u64, usize)| *file != File::Identity && *bytes > 0;
+        let old: Vec<(File, u64, usize)> = self.written.iter().take(old).filter(of_log).copied().collect();
+        if old.len() < 2 {
+            return None;
+        }
+        let meant = draws.below(old.len() as u64) as usize;
+        let hit = (meant + 1 + draws.below(old.len() as u64 - 1) as usize) % old.len();
+        let ((file, at, bytes), (other, other_at, room)) = (old[meant], old[hit]);
+        let image = self.files.get_mut(&file)?;
+        let place = image.bytes.get_mut(at as usize..at as usize + bytes)?;
+        let content = place.to_vec();
+        place.fill(0);
+        let image = self.files.get_mut(&other)?;
+        image.write(other_at, &content[..bytes.min(room)]);
+        Some((file, at))
     }
 
     /// Puts a file there as if it had always been: genesis.

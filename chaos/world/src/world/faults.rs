@@ -5,15 +5,30 @@
 //! node's durable state is destroyed, and only while the two others are whole.
 
 use super::net::Rule;
+use super::points::CrashOn;
 use super::process::Death;
 use super::story::Level;
 use super::{Happening, MS, World};
+use crate::marks::Mark;
 use crate::plan::{FaultKind, Point};
 use plait_base::{Index, Slot};
 use plait_replica::{Input, Request, SessionId, State, Ticket};
 
 /// How long a process that is started anew is away.
 const START_ANEW_NS: u64 = 10 * MS;
+
+/// How often a rolling restart looks whether it can go on, and how long it waits for one node.
+const ROLL_LOOK_NS: u64 = MS;
+const ROLL_NS_MAX: u64 = 1500 * MS;
+
+/// How far a rolling restart has come.
+pub(super) struct Rolling {
+    fault: usize,
+    turn: usize,
+    since_ns: u64,
+    /// Whether each node so far came back in time.
+    whole: bool,
+}
 
 fn slot(n: u8) -> Slot {
     Slot::new(n).expect("a plan was checked when it was read")
@@ -22,6 +37,7 @@ fn slot(n: u8) -> Slot {
 impl World {
     pub(super) fn fault_on(&mut self, fault: usize) {
         let kind = self.plan.faults[fault].kind.clone();
+        let named = (fault, self.plan.faults[fault].id);
         if self.ending {
             return;
         }
@@ -34,18 +50,18 @@ impl World {
         match kind {
             FaultKind::Partition { node } => {
                 for other in slot(node).others() {
-                    self.net.add(slot(node), other, fault, Rule::Cut);
-                    self.net.add(other, slot(node), fault, Rule::Cut);
+                    self.net.add(slot(node), other, named, Rule::Cut);
+                    self.net.add(other, slot(node), named, Rule::Cut);
                 }
             }
             FaultKind::Cut { a, b } => {
-                self.net.add(slot(a), slot(b), fault, Rule::Cut);
-                self.net.add(slot(b), slot(a), fault, Rule::Cut);
+                self.net.add(slot(a), slot(b), named, Rule::Cut);
+                self.net.add(slot(b), slot(a), named, Rule::Cut);
             }
-            FaultKind::OneWay { from, to } => self.net.add(slot(from), slot(to), fault, Rule::Cut),
-            FaultKind::Clog { from, to } => self.net.add(slot(from), slot(to), fault, Rule::Hold),
+            FaultKind::OneWay { from, to } => self.net.add(slot(from), slot(to), named, Rule::Cut),
+            FaultKind::Clog { from, to } => self.net.add(slot(from), slot(to), named, Rule::Hold),
             FaultKind::Slow { from, to, delay_us, jitter_us } => {
-                self.net.add(slot(from), slot(to), fault, Rule::Slow { delay_us, jitter_us });
+                self.net.add(slot(from), slot(to), named, Rule::Slow { delay_us, jitter_us });
             }
             FaultKind::Loss { per_mille } => self.everywhere(fault, Rule::Loss { per_mille }),
             FaultKind::Duplicate { per_mille, later_us } => {
@@ -56,17 +72,20 @@ impl World {
             }
             FaultKind::Kill { node } => self.down(fault, &[slot(node)], Death::Kill),
             FaultKind::Crash { node } => self.down(fault, &[slot(node)], Death::Power { tear: false }),
-            FaultKind::Torn { node } => self.host(slot(node)).crash_on = Some((fault, Point::Persist, 1)),
+            FaultKind::Torn { node } => {
+                let (point, left, kill) = (Point::Persist, 1, false);
+                self.host(slot(node)).crash_on = Some(CrashOn { fault, point, left, kill });
+            }
             FaultKind::KillAll {} => self.down(fault, &Slot::ALL, Death::Kill),
             FaultKind::PowerOff { point } => {
                 self.site_off = Some((fault, point));
-                if point == Point::Checkpoint {
+                if point.of_checkpoint() {
                     Slot::ALL.into_iter().for_each(|slot| self.ask_for_checkpoint(slot));
                 }
             }
-            FaultKind::CrashOn { node, point, nth } => {
-                self.host(slot(node)).crash_on = Some((fault, point, nth));
-                if point == Point::Checkpoint {
+            FaultKind::CrashOn { node, point, nth, kill } => {
+                self.host(slot(node)).crash_on = Some(CrashOn { fault, point, left: nth, kill });
+                if point.of_checkpoint() {
                     self.ask_for_checkpoint(slot(node));
                 }
             }
@@ -84,7 +103,7 @@ impl World {
                 self.ask_for_checkpoint(slot(node));
             }
             FaultKind::Wipe { node } => self.wipe(fault, slot(node)),
-            FaultKind::Rot { node } => self.rot(fault, slot(node)),
+            FaultKind::Rot { node } => self.rot(fault, slot(node), false),
             FaultKind::KvRot { node } => self.kv_rot(fault, slot(node)),
             FaultKind::ClockRate { node, ppm } => {
                 let now_ns = self.now_ns;
@@ -95,6 +114,13 @@ impl World {
                 }
             }
             FaultKind::CrashLoop { .. } => self.relapse(fault),
+            FaultKind::Flip { per_mille } => self.everywhere(fault, Rule::Flip { per_mille }),
+            FaultKind::Misdirect { node } => self.rot(fault, slot(node), true),
+            FaultKind::Full { node } => self.host(slot(node)).disk_full = Some(fault),
+            FaultKind::Upgrade { .. } => {
+                self.rolling.push(Rolling { fault, turn: 0, since_ns: self.now_ns, whole: true });
+                self.relapse(fault);
+            }
             FaultKind::BadEntry { node, ahead } => {
                 if let Some(look) = self.look_at(slot(node)) {
                     let index = Index(look.status.commit_index + ahead.max(1));
@@ -128,7 +154,8 @@ impl World {
             | FaultKind::Slow { .. }
             | FaultKind::Loss { .. }
             | FaultKind::Duplicate { .. }
-            | FaultKind::Reorder { .. } => {
+            | FaultKind::Reorder { .. }
+            | FaultKind::Flip { .. } => {
                 let freed = self.net.heal(fault);
                 self.free(freed);
             }
@@ -136,6 +163,7 @@ impl World {
             | FaultKind::Crash { node }
             | FaultKind::Wipe { node }
             | FaultKind::Rot { node }
+            | FaultKind::Misdirect { node }
             | FaultKind::KvRot { node } => self.up(fault, &[slot(node)]),
             FaultKind::KillAll {} => self.up(fault, &Slot::ALL),
             FaultKind::PowerOff { .. } => {
@@ -149,7 +177,7 @@ impl World {
                     self.up(fault, &[slot(node)]);
                 }
                 let host = self.host(slot(node));
-                host.crash_on = host.crash_on.filter(|(f, ..)| *f != fault);
+                host.crash_on = host.crash_on.filter(|on| on.fault != fault);
             }
             FaultKind::Pause { node } => self.resume(slot(node), fault),
             FaultKind::SlowCpu { node, .. } => clear(&mut self.host(slot(node)).slow_cpu, fault),
@@ -172,29 +200,72 @@ impl World {
                     self.start_anew(slot(node));
                 }
             }
-            FaultKind::WallJump { .. } | FaultKind::CrashLoop { .. } => {}
+            FaultKind::Full { node } => {
+                let host = self.host(slot(node));
+                host.disk_full = host.disk_full.filter(|f| *f != fault);
+            }
+            FaultKind::WallJump { .. } | FaultKind::CrashLoop { .. } | FaultKind::Upgrade { .. } => {}
         }
     }
 
     fn everywhere(&mut self, fault: usize, rule: Rule) {
+        let named = (fault, self.plan.faults[fault].id);
         for from in Slot::ALL {
             for to in from.others() {
-                self.net.add(from, to, fault, rule);
+                self.net.add(from, to, named, rule);
             }
         }
     }
 
     /// The process dies once more, for as long as the fault is in force.
     pub(super) fn relapse(&mut self, fault: usize) {
-        let FaultKind::CrashLoop { node, every_ms, down_us } = self.plan.faults[fault].kind else { return };
         if !self.active[fault] {
             return;
         }
+        let (node, every_ms, down_us) = match self.plan.faults[fault].kind {
+            FaultKind::CrashLoop { node, every_ms, down_us } => (node, every_ms, down_us),
+            FaultKind::Upgrade { clean, down_ms } => return self.roll(fault, clean, down_ms),
+            _ => return,
+        };
         if self.die(slot(node), Death::Kill) {
             self.blame(fault);
             self.after(down_us * 1000, Happening::Start { slot: slot(node) });
         }
         self.after(every_ms.max(1) * MS, Happening::Relapse(fault));
+    }
+
+    /// A rolling restart goes on: the next node's turn comes when the one before is in sync again, or has had its time.
+    fn roll(&mut self, fault: usize, clean: bool, down_ms: u64) {
+        self.after(ROLL_LOOK_NS, Happening::Relapse(fault));
+        let now_ns = self.now_ns;
+        let place = self.rolling.iter().position(|rolling| rolling.fault == fault);
+        let Rolling { turn, since_ns, .. } = self.rolling[place.expect("it was begun")];
+        let waited_ns = now_ns - since_ns;
+        let synced = |slot| self.look_at(slot).is_some_and(|look| look.status.state == State::Synced);
+        let back = turn == 0 || waited_ns > down_ms * MS && synced(Slot::ALL[turn - 1]);
+        let late = waited_ns > ROLL_NS_MAX;
+        if !back && !late {
+            return;
+        }
+        let rolling = self.rolling.iter_mut().find(|rolling| rolling.fault == fault).expect("it was begun");
+        rolling.whole &= back;
+        let Some(next) = Slot::ALL.get(turn).copied() else {
+            if rolling.whole {
+                self.marks.set(Mark::UpgradeDone);
+            }
+            self.active[fault] = false;
+            let kind = self.plan.faults[fault].kind.clone();
+            return self.judge.stalls.fault_off(&kind, now_ns);
+        };
+        // Who is stopped in good order writes what it has; who does not come to an end with it is killed.
+        if clean && self.hosts[next.at()].disk.busy() && waited_ns < ROLL_NS_MAX {
+            return;
+        }
+        (rolling.turn, rolling.since_ns) = (turn + 1, now_ns);
+        if self.die(next, Death::Kill) {
+            self.blame(fault);
+        }
+        self.after(down_ms * MS, Happening::Start { slot: next });
     }
 
     /// Ends the process, if it runs, and has it started again in a moment.
@@ -217,11 +288,7 @@ impl World {
         let Some((fault, _)) = self.site_off.take_if(|(_, point)| *point == here) else { return false };
         if self.tells(Level::Story) {
             let id = self.plan.faults[fault].id;
-            self.tell(
-                "world",
-                format!("the site loses power right after a {here:?}").to_lowercase(),
-                Some(id),
-            );
+            self.tell("world", format!("the site loses power {}", here.say()), Some(id));
         }
         self.down(fault, &Slot::ALL, Death::Power { tear: true });
         true
@@ -271,16 +338,20 @@ impl World {
         }
         self.down(fault, &[slot], Death::Kill);
         self.empty(slot);
+        self.host(slot).wiped = true;
     }
 
-    fn rot(&mut self, fault: usize, slot: Slot) {
+    fn rot(&mut self, fault: usize, slot: Slot, misdirect: bool) {
         let mut d = self.draws(slot, "rot");
         if !self.survivable(slot) {
             return self.spare(fault, slot);
         }
-        let Some((file, at)) = self.host(slot).disk.rot(&mut d) else { return self.spare(fault, slot) };
+        let disk = &mut self.host(slot).disk;
+        let struck = if misdirect { disk.misdirect(&mut d) } else { disk.rot(&mut d) };
+        let Some((file, at)) = struck else { return self.spare(fault, slot) };
         if self.tells(Level::Story) {
-            self.tell("world", format!("a bit flips in {file} of {slot} at byte {at}"), None);
+            let what = if misdirect { "what was written is elsewhere" } else { "a bit flips" };
+            self.tell("world", format!("{what} in {file} of {slot} at byte {at}"), None);
         }
         let host = self.host(slot);
         host.destroyed = true;

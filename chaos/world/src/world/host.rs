@@ -6,7 +6,7 @@
 use super::clock::Clock;
 use super::disk::SimDisk;
 use super::kv::SimKv;
-use crate::plan::Point;
+use super::points::CrashOn;
 use plait_base::{Index, Mono, Slot};
 use plait_replica::{Input, Replica};
 use std::collections::VecDeque;
@@ -37,15 +37,22 @@ pub struct Host {
     pub slow_disk: Option<(usize, u64)>,
     pub sync_error: Option<usize>,
     pub kv_error: Option<usize>,
+    pub disk_full: Option<usize>,
     /// The entry that the node is not to try, and the fault that says so.
     pub bad_entry: Option<(usize, Index)>,
-    pub crash_on: Option<(usize, Point, u32)>,
+    pub crash_on: Option<CrashOn>,
     /// How many faults keep the process from being started again.
     pub held_down: u32,
     /// It has been in sync in this life, and has not had to be sent the whole state since.
     pub caught_up: bool,
     /// Its durable state was destroyed and it has not been seen in sync since.
     pub destroyed: bool,
+    /// Its log was damaged, or its disk emptied, and it has not been whole since.
+    pub log_damaged: bool,
+    pub wiped: bool,
+    /// Table and last id of a block that this life reserved, and nobody was told anything since; and of one lost so.
+    pub ids_untold: Option<(u32, i64)>,
+    pub ids_lost: Option<(u32, i64)>,
     /// Something happened to its disk that lets it ask to be started empty.
     pub may_reseed: bool,
     pub kv_due_ns: u64,
@@ -80,11 +87,16 @@ impl Host {
             slow_disk: None,
             sync_error: None,
             kv_error: None,
+            disk_full: None,
             bad_entry: None,
             crash_on: None,
             held_down: 0,
             caught_up: false,
             destroyed: false,
+            log_damaged: false,
+            wiped: false,
+            ids_untold: None,
+            ids_lost: None,
             may_reseed: false,
             kv_due_ns: 0,
             receives_from: None,

@@ -15,6 +15,7 @@ pub mod kv;
 pub mod net;
 mod output;
 mod peers;
+pub mod points;
 mod process;
 pub mod queue;
 pub mod story;
@@ -22,11 +23,12 @@ pub mod trace;
 
 use crate::invariant::{Judge, Look};
 use crate::marks::{Mark, Marks};
-use crate::plan::{Plan, Point};
+use crate::plan::{OpPlan, Plan, Point};
 use crate::workload::{self, Load};
 use crate::zoo::WorldBug;
 use clients::{Ask, Clerk, Client};
 use clock::Clock;
+use faults::Rolling;
 use host::Host;
 use net::{Frame, Net};
 use plait_base::{BootEpoch, ClusterId, Draws, Now, Slot, draw, kv as base_kv};
@@ -94,6 +96,8 @@ pub struct Options {
     pub hash: bool,
     pub story: Option<Level>,
     pub bug: Option<WorldBug>,
+    /// Note each transaction as a plan would list it.
+    pub list_ops: bool,
 }
 
 pub struct World {
@@ -121,6 +125,10 @@ pub struct World {
     /// The fault that takes the site's power, and at which point.
     site_off: Option<(usize, Point)>,
     active: Vec<bool>,
+    /// How far each rolling restart has come: the fault, whose turn it is, since when, and whether all came back.
+    rolling: Vec<Rolling>,
+    /// How often a fault struck at each named point.
+    pub(crate) at_point: [u32; Point::ALL.len()],
     calm: Vec<(u64, u64)>,
     ending: bool,
     finished: bool,
@@ -129,6 +137,8 @@ pub struct World {
     pub(crate) marks: Marks,
     pub(crate) trace: Option<Trace>,
     pub(crate) story: Option<Story>,
+    /// The transactions that were begun, if they are to be listed.
+    pub(crate) made: Option<Vec<OpPlan>>,
     out: Vec<Output>,
 }
 
@@ -179,6 +189,8 @@ impl World {
             effect: vec![false; plan.faults.len()],
             site_off: None,
             active: vec![false; plan.faults.len()],
+            rolling: Vec::new(),
+            at_point: [0; Point::ALL.len()],
             calm,
             ending: false,
             finished: false,
@@ -187,6 +199,7 @@ impl World {
             marks: Marks::default(),
             trace: options.hash.then(Trace::new),
             story: options.story.map(Story::new),
+            made: options.list_ops.then(Vec::new),
             out: Vec::new(),
             plan,
         }
@@ -311,6 +324,11 @@ impl World {
             if whole && (host.destroyed || !host.caught_up) {
                 host.destroyed = false;
                 host.caught_up = true;
+                let back = [
+                    (std::mem::take(&mut host.log_damaged), Mark::DamageReplaced),
+                    (std::mem::take(&mut host.wiped), Mark::WipedRejoined),
+                ];
+                back.into_iter().filter(|(was, _)| *was).for_each(|(_, mark)| self.marks.set(mark));
                 self.judge.stalls.changed(look.slot, true, self.now_ns);
             }
         }

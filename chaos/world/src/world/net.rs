@@ -18,6 +18,8 @@ pub struct Frame {
     pub to: Slot,
     pub lane: Lane,
     pub bytes: Bytes,
+    /// Something on the way changed it.
+    pub spoiled: bool,
     /// Of the processes that the connection joins: a frame never reaches another start of a node.
     pub lives: (u32, u32),
 }
@@ -31,6 +33,16 @@ pub enum Rule {
     Loss { per_mille: u64 },
     Duplicate { per_mille: u64, later_us: u64 },
     Reorder { per_mille: u64, by_us: u64 },
+    Flip { per_mille: u64 },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// Its place in the plan.
+    fault: usize,
+    /// Its name, which it keeps when others are struck: what its draws are keyed with.
+    id: u32,
+    rule: Rule,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,8 +53,7 @@ struct LaneState {
 
 #[derive(Debug, Default)]
 struct Street {
-    /// (fault, rule)
-    rules: Vec<(usize, Rule)>,
+    rules: Vec<Standing>,
     lanes: [LaneState; 3],
     held: Vec<(usize, Frame)>,
 }
@@ -64,6 +75,8 @@ pub struct Fate {
     pub due_ns: [Option<u64>; 2],
     /// Up to three faults that had a hand in it.
     pub faults: [Option<usize>; 3],
+    /// Which of its bits flips on the way.
+    pub flip: Option<u64>,
 }
 
 impl Fate {
@@ -79,6 +92,7 @@ const DELAY: u64 = draw::stream("net.delay");
 const SLOW: u64 = draw::stream("net.slow");
 const LOSS: u64 = draw::stream("net.loss");
 const DUPLICATE: u64 = draw::stream("net.duplicate");
+const FLIP: u64 = draw::stream("net.flip");
 const REORDER: u64 = draw::stream("net.reorder");
 
 fn below(drawn: u64, n: u64) -> u64 {
@@ -94,16 +108,16 @@ impl Net {
         &mut self.streets[from.at() * 3 + to.at()]
     }
 
-    pub fn add(&mut self, from: Slot, to: Slot, fault: usize, rule: Rule) {
-        self.street(from, to).rules.push((fault, rule));
+    pub fn add(&mut self, from: Slot, to: Slot, (fault, id): (usize, u32), rule: Rule) {
+        self.street(from, to).rules.push(Standing { fault, id, rule });
     }
 
     /// Takes a fault's rules away; gives what it had held back.
     pub fn heal(&mut self, fault: usize) -> Vec<Frame> {
         let mut freed = Vec::new();
         for street in &mut self.streets {
-            street.rules.retain(|(f, _)| *f != fault);
-            let still_held = street.rules.iter().any(|(_, r)| *r == Rule::Hold);
+            street.rules.retain(|standing| standing.fault != fault);
+            let still_held = street.rules.iter().any(|standing| standing.rule == Rule::Hold);
             if !still_held {
                 freed.extend(street.held.drain(..).map(|(_, frame)| frame));
             }
@@ -113,14 +127,14 @@ impl Net {
 
     /// Whether a frame sent now would surely be lost.
     pub fn is_cut(&self, from: Slot, to: Slot) -> bool {
-        self.streets[from.at() * 3 + to.at()].rules.iter().any(|(_, r)| *r == Rule::Cut)
+        self.streets[from.at() * 3 + to.at()].rules.iter().any(|standing| standing.rule == Rule::Cut)
     }
 
     /// Whether a connection can be made: both ways are open and nothing is stuck.
     pub fn open(&self, a: Slot, b: Slot) -> bool {
         [(a, b), (b, a)].iter().all(|(from, to)| {
             let rules = &self.streets[from.at() * 3 + to.at()].rules;
-            !rules.iter().any(|(_, r)| matches!(r, Rule::Cut | Rule::Hold))
+            !rules.iter().any(|standing| matches!(standing.rule, Rule::Cut | Rule::Hold))
         })
     }
 
@@ -140,7 +154,7 @@ impl Net {
             + self.plan.ns_per_byte * frame.bytes.len() as u64;
         let mut again_ns = None;
         let mut keeps_order = true;
-        for (fault, rule) in &street.rules {
+        for Standing { fault, id, rule } in &street.rules {
             match *rule {
                 Rule::Cut => {
                     fate.blame(*fault);
@@ -159,19 +173,25 @@ impl Net {
                     delay_ns += delay_us * 1000 + drawn(SLOW, jitter_us * 1000);
                 }
                 Rule::Loss { per_mille } => {
-                    if drawn(LOSS ^ *fault as u64, 1000) < per_mille {
+                    if drawn(LOSS ^ u64::from(*id), 1000) < per_mille {
                         fate.blame(*fault);
                         return fate;
                     }
                 }
                 Rule::Duplicate { per_mille, later_us } => {
-                    if drawn(DUPLICATE ^ *fault as u64, 1000) < per_mille {
+                    if drawn(DUPLICATE ^ u64::from(*id), 1000) < per_mille {
                         fate.blame(*fault);
                         again_ns = Some(1 + drawn(DUPLICATE.rotate_left(7), later_us * 1000));
                     }
                 }
+                Rule::Flip { per_mille } => {
+                    if drawn(FLIP ^ u64::from(*id), 1000) < per_mille {
+                        fate.blame(*fault);
+                        fate.flip = Some(drawn(FLIP.rotate_left(7), frame.bytes.len() as u64 * 8));
+                    }
+                }
                 Rule::Reorder { per_mille, by_us } => {
-                    if drawn(REORDER ^ *fault as u64, 1000) < per_mille {
+                    if drawn(REORDER ^ u64::from(*id), 1000) < per_mille {
                         fate.blame(*fault);
                         delay_ns += drawn(REORDER.rotate_left(7), by_us * 1000);
                         keeps_order = false;

@@ -1,11 +1,11 @@
 //! What a node puts out, done in order.
 
-use super::process::{Death, brief};
+use super::process::brief;
 use super::story::Level;
 use super::{Happening, World};
 use crate::marks::Mark;
 use crate::plan::Point;
-use plait_base::{Now, Slot, kv};
+use plait_base::{Index, Now, Slot, kv};
 use plait_consensus::Event as Consensus;
 use plait_replica::{Event, Output};
 
@@ -18,28 +18,30 @@ impl World {
             let what = format!("-> {}", brief(&format!("{output:?}")));
             self.tell(slot.to_string(), what, None);
         }
-        match output {
-            Output::Send { to, lane, bytes } => {
-                self.send(slot, to, lane, bytes);
-                self.crash_point(slot, Point::Send);
+        let points = self.points_at(slot, &output);
+        for point in points.into_iter().flatten().filter(|point| *point == Point::VoteDurable) {
+            if self.crash_point(slot, point) {
+                return;
             }
+        }
+        match output {
+            Output::Send { to, lane, bytes } => self.send(slot, to, lane, bytes),
             Output::Persist(persist) => {
                 if self.host(slot).disk.persist(persist) {
                     self.sync_later(slot);
                 }
-                self.crash_point(slot, Point::Persist);
             }
-            Output::Checkpoint(op) => {
-                self.checkpoint_later(slot, op);
-                self.crash_point(slot, Point::Checkpoint);
-            }
+            Output::Checkpoint(op) => self.checkpoint_later(slot, op),
             Output::Reply { ticket, reply } => {
+                self.host(slot).ids_untold = None;
                 self.replied(slot, ticket, reply);
-                self.crash_point(slot, Point::Reply);
             }
             Output::Hangup { session } => self.hung_up(slot, session),
             Output::Event(event) => self.event(slot, event),
             Output::Stop(stop) => self.stopped(slot, stop),
+        }
+        for point in points.into_iter().flatten().filter(|point| *point != Point::VoteDurable) {
+            self.crash_point(slot, point);
         }
     }
 
@@ -53,33 +55,8 @@ impl World {
         self.queue.push(due_ns, Happening::Checkpoint { slot, life, op: Box::new(op) });
     }
 
-    /// Whether a fault strikes at this point.
-    pub(super) fn crash_point(&mut self, slot: Slot, here: Point) -> bool {
-        if self.site_off_at(here) {
-            return true;
-        }
-        let Some((fault, point, left)) = &mut self.hosts[slot.at()].crash_on else { return false };
-        if *point != here {
-            return false;
-        }
-        *left = left.saturating_sub(1);
-        if *left > 0 {
-            return false;
-        }
-        let fault = *fault;
-        self.hosts[slot.at()].crash_on = None;
-        self.hosts[slot.at()].held_down += 1;
-        self.blame(fault);
-        if self.tells(Level::Story) {
-            let id = self.plan.faults[fault].id;
-            self.tell("world", format!("{slot} loses power right after a {here:?}").to_lowercase(), Some(id));
-        }
-        self.die(slot, Death::Power { tear: true });
-        true
-    }
-
     fn event(&mut self, slot: Slot, event: Event) {
-        let flow = matches!(event, Event::Ordered { .. } | Event::Held { .. });
+        let flow = matches!(event, Event::Ordered { .. } | Event::Held { .. } | Event::AddedOverNewer { .. });
         if !flow && self.tells(Level::Story) {
             self.tell(slot.to_string(), event.to_string(), None);
         }
@@ -100,6 +77,14 @@ impl World {
                 );
             }
             Event::Consensus(Consensus::TornTailCut { .. }) => self.counts.torn_tails += 1,
+            Event::IdsReserved { table, first, last } => {
+                let host = self.host(slot);
+                host.ids_untold = Some((table, last));
+                if host.ids_lost.take_if(|lost| lost.0 == table).is_some_and(|lost| first > lost.1) {
+                    self.marks.set(Mark::IdsSkipped);
+                }
+            }
+            Event::Consensus(Consensus::LogCut { below }) => self.log_cut(slot, below),
             Event::DuplicateAnswered { .. } => self.counts.duplicates_answered += 1,
             Event::SnapshotBegun { from, .. } => {
                 self.host(slot).receives_from = Some(from);
@@ -140,6 +125,19 @@ impl World {
     }
 }
 
+impl World {
+    /// A log was cut: perhaps below what another member still lacks, which then needs a snapshot.
+    fn log_cut(&mut self, slot: Slot, below: Index) {
+        let lags = |other: Slot| {
+            let look = self.look_at(other);
+            look.is_some_and(|look| look.status.member.is_some() && look.status.durable_index + 1 < below.0)
+        };
+        if slot.others().any(lags) {
+            self.marks.set(Mark::LogCutUnderLagging);
+        }
+    }
+}
+
 /// The mark that an event alone reaches.
 fn mark(event: &Event) -> Option<Mark> {
     Some(match event {
@@ -150,7 +148,9 @@ fn mark(event: &Event) -> Option<Mark> {
         Event::CheckpointFailed { .. } => Mark::CheckpointFailed,
         Event::CheckpointUnreadable { .. } => Mark::CheckpointUnreadable,
         Event::Replayed { .. } => Mark::Replayed,
+        Event::LockFreed { earlier: true, .. } => Mark::LockFreedByEpoch,
         Event::LockFreed { .. } => Mark::LockFreed,
+        Event::AddedOverNewer { .. } => Mark::AddedOverNewer,
         Event::LockGivenAway { .. } => Mark::LockGivenAway,
         Event::EntryRefused { .. } => Mark::EntryRefused,
         Event::SnapshotResumed { .. } => Mark::SnapshotResumed,
@@ -162,6 +162,7 @@ fn mark(event: &Event) -> Option<Mark> {
             Consensus::LeaseRefused { .. } => Mark::LeaseRefused,
             Consensus::LeaseLost { why, .. } if why.starts_with("a gap") => Mark::LeaseLostByGap,
             Consensus::DeathProved { .. } => Mark::DeathProved,
+            Consensus::PredecessorAwaited { .. } => Mark::PredecessorAwaited,
             Consensus::MemberRemoved { .. } => Mark::MemberRemoved,
             Consensus::LearnerAdded { .. } => Mark::LearnerAdded,
             Consensus::VoterAdded { .. } => Mark::VoterAdded,

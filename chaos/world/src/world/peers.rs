@@ -107,8 +107,14 @@ impl World {
             return;
         };
         let lives = if from < to { (low, high) } else { (high, low) };
-        let frame = Frame { from, to, lane, bytes, lives };
+        let mut frame = Frame { from, to, lane, bytes, spoiled: false, lives };
         let fate = self.net.send(self.now_ns, &frame);
+        if let Some(bit) = fate.flip {
+            let mut spoiled = frame.bytes.to_vec();
+            spoiled[bit as usize / 8] ^= 1 << (bit % 8);
+            frame.bytes = spoiled.into();
+            frame.spoiled = true;
+        }
         for fault in fate.faults.into_iter().flatten() {
             self.blame(fault);
         }
@@ -124,7 +130,7 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, frame: Frame) {
-        let Frame { from, to, lane, bytes, lives } = frame;
+        let Frame { from, to, lane, bytes, spoiled, lives } = frame;
         let host = &self.hosts[to.at()];
         let gone = !host.runs() || host.life != lives.1 || host.heard_down[from.at()] >= lives.0;
         if host.life != lives.1 {
@@ -134,7 +140,20 @@ impl World {
             self.counts.frames_lost += 1;
             return;
         }
+        // The door of a real node asks the same of each frame.
+        if spoiled && plait_replica::Frame::sound(&bytes).is_err() {
+            self.marks.set(Mark::FrameSpoiled);
+            self.counts.frames_lost += 1;
+            return self.drop_connection(from, to);
+        }
         self.input(to, Input::Recv { from, lane, bytes });
+    }
+
+    /// One end has closed the connection. It is made again; that it was down, both learn when it is up.
+    fn drop_connection(&mut self, a: Slot, b: Slot) {
+        if self.connections[pair(a, b)].take().is_some() {
+            self.call(b, a, 0);
+        }
     }
 
     /// Frames that a fault had held back go on, in their order.

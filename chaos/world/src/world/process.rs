@@ -82,6 +82,7 @@ impl World {
         match why {
             OpenError::Damaged(why) if self.hosts[slot.at()].may_reseed => {
                 self.marks.set(Mark::LogDamaged);
+                self.host(slot).log_damaged = true;
                 if self.tells(Level::Story) {
                     self.tell(slot.to_string(), format!("cannot use what is on its disk: {why}"), None);
                 }
@@ -125,6 +126,7 @@ impl World {
         let now_ns = self.now_ns;
         let host = &mut self.hosts[slot.at()];
         host.clear();
+        host.ids_lost = host.ids_untold.take().or(host.ids_lost);
         host.kv.crash();
         let loss = match death {
             Death::Kill => host.disk.killed(&mut d),
@@ -386,6 +388,9 @@ impl World {
             return self
                 .input(slot, Input::DiskFailed { token, why: "input/output error (injected)".to_owned() });
         }
+        if let Some(fault) = self.hosts[slot.at()].disk_full {
+            return self.disk_full(slot, fault);
+        }
         let Some((token, again)) = self.host(slot).disk.synced() else { return };
         self.counts.syncs += 1;
         let done = self.host(slot).disk.journal();
@@ -397,6 +402,20 @@ impl World {
             return;
         }
         self.input(slot, Input::Persisted { token });
+    }
+
+    /// What was to be written does not fit.
+    fn disk_full(&mut self, slot: Slot, fault: usize) {
+        let mut d = self.draws(slot, "disk.full");
+        let Some(token) = self.host(slot).disk.refused(&mut d) else { return };
+        let kept = self.host(slot).disk.journal();
+        kept.iter().for_each(|op| self.judge.acks.durable(slot, op));
+        self.blame(fault);
+        let leads = self.look_at(slot).is_some_and(|look| look.status.leader == Some(slot));
+        if leads && self.write_under_way(|_| true) {
+            self.marks.set(Mark::FullInCommit);
+        }
+        self.input(slot, Input::DiskFailed { token, why: "no space left on device (injected)".to_owned() });
     }
 
     pub(super) fn sync_later(&mut self, slot: Slot) {
@@ -415,7 +434,7 @@ impl World {
         if host.life != life || !host.runs() {
             return;
         }
-        let fault = host.kv_error.filter(|_| !matches!(op, kv::Op::Begin { .. }));
+        let fault = host.kv_error.or(host.disk_full).filter(|_| !matches!(op, kv::Op::Begin { .. }));
         let done = host.kv.apply(op, fault.is_some());
         if let Some(fault) = fault {
             self.blame(fault);

@@ -61,6 +61,7 @@ impl Consensus {
         let group = self.group.as_mut().expect("a member is elected");
         for strand in &mut group.strands {
             strand.grants = Some(Grants::elected(now.mono, &lengths));
+            strand.waited = false;
         }
     }
 
@@ -212,6 +213,11 @@ impl Consensus {
         let Some(grants) = &mut state.grants else { return };
         grants.committed(now.mono, commit);
         let index = grants.stable(now.mono, me, applied);
+        let waits = !state.waited && index < applied && grants.waits_for_predecessor(now.mono, me, applied);
+        if waits {
+            state.waited = true;
+            self.effects.push(Effect::Event(Event::PredecessorAwaited { strand, applied }));
+        }
         state.stable.announced(index);
         let known = state.stable.known();
         if known > state.told_stable {

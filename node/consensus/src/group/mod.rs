@@ -198,6 +198,8 @@ struct StrandState {
     stable: Stable,
     told_stable: Index,
     repeated_stable: Index,
+    /// Whether this leader has said that it waits for its predecessor's leases.
+    waited: bool,
     /// Only while leading.
     grants: Option<Grants>,
     /// Asks that wait for the round under way, and those that came after it began.

@@ -344,6 +344,7 @@ impl Consensus {
                     was_usable: false,
                     stable: Stable::default(),
                     told_stable: Index::ZERO,
+                    waited: false,
                     repeated_stable: Index::ZERO,
                     grants: None,
                     in_round: Vec::new(),

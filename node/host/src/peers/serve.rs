@@ -71,6 +71,10 @@ impl PeerDoor {
                 Ok(None) => return "the caller ended the stream".into(),
                 Err(status) => return format!("a frame can't be read: {}", status.message()),
             };
+            if let Err(why) = plait_replica::Frame::sound(&bytes) {
+                // Whatever spoiled it may have spoiled more: a new connection begins clean.
+                return format!("a frame {why}");
+            }
             // Waits when the machine is behind; then the sender's queue fills, and drops its oldest.
             if inbox.send(Arrival { from, lane, bytes }).await.is_err() {
                 return "this node is stopping".into();

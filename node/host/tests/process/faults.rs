@@ -31,7 +31,11 @@ fn hello(change: impl FnOnce(&mut Hello)) -> Frame {
 }
 
 fn data(bytes: Vec<u8>) -> Frame {
-    Frame { kind: Some(Kind::Data(bytes.into())) }
+    Frame { kind: Some(Kind::Data(plait_replica::Frame::seal(Writer(bytes)))) }
+}
+
+fn unsealed(bytes: &'static [u8]) -> Frame {
+    Frame { kind: Some(Kind::Data(Bytes::from_static(bytes))) }
 }
 
 /// Sends frames to n1's peer port, as n2 would, and returns what it says when it ends the stream.
@@ -62,6 +66,8 @@ fn hostile_peers_harm_nobody() {
         (vec![hello(|_| ()), hello(|_| ())], "holds no data"),
         (vec![hello(|_| ()), data(vec![0; 81 << 20])], "can't be read"),
         (vec![hello(|_| ()), data(Vec::new())], "the caller ended the stream"),
+        (vec![hello(|_| ()), unsealed(b"")], "a frame ends after 0 bytes"),
+        (vec![hello(|_| ()), unsealed(b"spoiled")], "a frame has the checksum"),
     ];
     for (frames, why) in cases {
         let said = carry(&bench, frames);

@@ -61,7 +61,7 @@ impl World {
                 self.clerk.ready = true;
                 for c in 0..self.clients.len() {
                     let wait_ns = self.clients[c].draws.below(200 * MS);
-                    self.after(wait_ns, Happening::Wake { client: c });
+                    self.wake_later(c, wait_ns);
                 }
                 return;
             }

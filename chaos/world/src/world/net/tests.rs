@@ -32,7 +32,7 @@ fn a_lane_keeps_its_order_and_lanes_do_not_wait_for_each_other() {
 #[test]
 fn a_cut_goes_one_way() {
     let mut net = net();
-    net.add(slot(1), slot(2), 0, Rule::Cut);
+    net.add(slot(1), slot(2), (0, 0), Rule::Cut);
     assert_eq!(net.send(0, &frame(1, 2, Lane::Fast)).due_ns, [None, None]);
     assert!(net.send(0, &frame(2, 1, Lane::Fast)).due_ns[0].is_some());
     assert!(net.is_cut(slot(1), slot(2)) && !net.is_cut(slot(2), slot(1)) && !net.open(slot(1), slot(2)));
@@ -43,8 +43,8 @@ fn a_cut_goes_one_way() {
 #[test]
 fn what_was_held_back_comes_when_the_last_hold_is_lifted() {
     let mut net = net();
-    net.add(slot(1), slot(2), 0, Rule::Hold);
-    net.add(slot(1), slot(2), 1, Rule::Hold);
+    net.add(slot(1), slot(2), (0, 0), Rule::Hold);
+    net.add(slot(1), slot(2), (1, 1), Rule::Hold);
     for _ in 0..5 {
         assert_eq!(net.send(0, &frame(1, 2, Lane::Bulk)).due_ns, [None, None]);
     }
@@ -57,10 +57,10 @@ proptest! {
     #[test]
     fn a_rule_moves_no_other_draw(per_mille in 1_u64..900) {
         let mut with = net();
-        with.add(slot(1), slot(2), 0, Rule::Loss { per_mille: 300 });
-        with.add(slot(1), slot(2), 1, Rule::Loss { per_mille });
+        with.add(slot(1), slot(2), (0, 0), Rule::Loss { per_mille: 300 });
+        with.add(slot(1), slot(2), (1, 1), Rule::Loss { per_mille });
         let mut without = net();
-        without.add(slot(1), slot(2), 0, Rule::Loss { per_mille: 300 });
+        without.add(slot(1), slot(2), (0, 0), Rule::Loss { per_mille: 300 });
         for i in 0..400 {
             let a = with.send(i, &frame(1, 2, Lane::Fast));
             let b = without.send(i, &frame(1, 2, Lane::Fast));
@@ -71,7 +71,7 @@ proptest! {
     #[test]
     fn losses_come_at_about_their_rate(per_mille in 50_u64..950) {
         let mut net = net();
-        net.add(slot(1), slot(2), 0, Rule::Loss { per_mille });
+        net.add(slot(1), slot(2), (0, 0), Rule::Loss { per_mille });
         let lost = dues(&mut net, 4000).iter().filter(|d| d.is_none()).count() as u64;
         let expected = per_mille * 4;
         prop_assert!(lost.abs_diff(expected) < 150, "{} of 4,000 lost, expected about {}", lost, expected);
