@@ -24,7 +24,8 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("plait-tier-b", &["plait-base", "plait-replica", "plait-host", "plait-proto", "plait-world"]),
     ("plait-world", &["plait-base", "plait-consensus", "plait-store", "plait-replica"]),
     ("plait-load", &["plait-base"]),
-    ("plait-chaos", &["plait-base", "plait-world"]),
+    ("plait-live", &["plait-base", "plait-load", "plait-world"]),
+    ("plait-chaos", &["plait-base", "plait-world", "plait-load", "plait-live"]),
     (
         "plait-tests",
         &[

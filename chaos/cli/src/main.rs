@@ -3,6 +3,7 @@
 mod bank;
 mod cli;
 mod hunt;
+mod live;
 mod shrink;
 mod twin;
 mod zoo_table;
