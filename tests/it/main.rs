@@ -6,6 +6,7 @@ mod durability;
 mod faults;
 mod hostile;
 mod life;
+mod live;
 mod roundtrip;
 mod scenarios;
 mod simulator;

@@ -1,11 +1,12 @@
 //! The command line: what a person asks of the simulator, and how the answer reads.
 //!
-//! Exit codes: 0 valid, 1 invalid, 2 usage, 3 unknown, 70 a defect of the harness.
+//! Exit codes: 0 valid, 1 invalid, 2 usage, 3 unknown, 70 a defect of the harness; of `live` also 4 timed out, 5
+//! environment unfit.
 
 mod show;
 
 use crate::hunt::{self, Hunt};
-use crate::{bank, shrink, twin, zoo_table};
+use crate::{bank, live, shrink, twin, zoo_table};
 use clap::{Args, Parser, Subcommand};
 use plait_world::plan::{self, Plan};
 use plait_world::run::{Report, Verdict, keep_panics, run};
@@ -143,6 +144,8 @@ enum Verb {
     Check(crate::check::Check),
     /// What there is: profiles, workloads, faults, bugs.
     List,
+    /// Workloads and faults on real processes: a cluster that `plait up` started, or any servers that speak MySQL.
+    Live(Box<live::LiveArgs>),
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -208,6 +211,7 @@ pub fn main() -> ExitCode {
             show::list(json);
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Live(args) => Ok(live::live(*args, json)),
     };
     answer.unwrap_or_else(|Usage(why)| {
         eprintln!("plait-chaos: {why}");

@@ -4,6 +4,7 @@ mod bank;
 mod check;
 mod cli;
 mod hunt;
+mod live;
 mod shrink;
 mod twin;
 mod zoo_table;
