@@ -11,7 +11,7 @@ use crate::register::Registers;
 use crate::txn::{Shape, Txns};
 use crate::value::Value;
 use crate::verdict::{Anomaly, Valid, Verdict};
-use crate::{count, object, order};
+use crate::{count, object, order, predicate};
 use plait_base::map::Map;
 
 /// What the clients did.
@@ -19,6 +19,7 @@ use plait_base::map::Map;
 pub enum Workload {
     ListAppend,
     Register,
+    Predicate,
     Bank,
     Counter,
     Set,
@@ -26,9 +27,10 @@ pub enum Workload {
 }
 
 impl Workload {
-    pub const ALL: [Workload; 6] = [
+    pub const ALL: [Workload; 7] = [
         Workload::ListAppend,
         Workload::Register,
+        Workload::Predicate,
         Workload::Bank,
         Workload::Counter,
         Workload::Set,
@@ -39,6 +41,7 @@ impl Workload {
         match self {
             Workload::ListAppend => "list-append",
             Workload::Register => "register",
+            Workload::Predicate => "predicate",
             Workload::Bank => "bank",
             Workload::Counter => "counter",
             Workload::Set => "set",
@@ -53,6 +56,7 @@ impl Workload {
             "register" | "rw-register" | "wr" | "cas-register" | "write-skew" | "long-fork" => {
                 Workload::Register
             }
+            "predicate" | "closed-predicate" => Workload::Predicate,
             "bank" => Workload::Bank,
             "counter" => Workload::Counter,
             "set" | "set-full" => Workload::Set,
@@ -64,7 +68,9 @@ impl Workload {
     /// What is asked about if nothing else is said.
     pub fn model(self) -> Model {
         let name = match self {
-            Workload::ListAppend | Workload::Register | Workload::Bank => "strict-serializable",
+            Workload::ListAppend | Workload::Register | Workload::Predicate | Workload::Bank => {
+                "strict-serializable"
+            }
             Workload::Counter | Workload::Set | Workload::Ids => "linearizable",
         };
         Model::parse(name).expect("a model's name")
@@ -92,7 +98,12 @@ pub fn check(bytes: &[u8], ask: &Ask) -> Result<Verdict, Bad> {
             object::judge(&values(bytes, ask.format)?, Workload::Register.name(), ask.model)
         }
         Workload::Register => {
-            registers(&Txns::parse(bytes, ask.format, Shape::Registers)?, ask.model, ask.exact)
+            let txns = Txns::parse(bytes, ask.format, Shape::Registers)?;
+            registers(&txns, Registers::new(&txns), ask, &[])
+        }
+        Workload::Predicate => {
+            let read = predicate::parse(bytes, ask.format)?;
+            registers(&read.txns, Registers::by_predicate(&read.txns, read.misses), ask, &read.wrong)
         }
         Workload::Bank => count::bank(&values(bytes, ask.format)?, ask.total, ask.model),
         Workload::Counter => count::counter(&values(bytes, ask.format)?, ask.model),
@@ -170,7 +181,7 @@ pub(crate) fn tally(txns: &Txns) -> crate::history::Tally {
     tally
 }
 
-pub fn lists(txns: &Txns, asked: Model) -> Result<Verdict, Bad> {
+fn lists(txns: &Txns, asked: Model) -> Result<Verdict, Bad> {
     let name = Workload::ListAppend.name();
     let model = for_objects(txns, asked)?;
     if let Some(verdict) = not_judged(txns, name, asked) {
@@ -186,14 +197,21 @@ pub fn lists(txns: &Txns, asked: Model) -> Result<Verdict, Bad> {
     Ok(finish(txns, name, (asked, model), found, enough.then_some(edges), &explain))
 }
 
-pub fn registers(txns: &Txns, asked: Model, exact: bool) -> Result<Verdict, Bad> {
-    let name = Workload::Register.name();
+fn registers(
+    txns: &Txns,
+    mut registers: Registers,
+    ask: &Ask,
+    wrong: &[(usize, &'static str, String)],
+) -> Result<Verdict, Bad> {
+    let (name, asked) = (ask.workload.name(), ask.model);
     let model = for_objects(txns, asked)?;
     if let Some(verdict) = not_judged(txns, name, asked) {
         return Ok(verdict);
     }
-    let mut registers = Registers::new(txns);
     let mut found = Found::new(txns);
+    for (txn, anomaly, what) in wrong {
+        found.add(anomaly, &[*txn], |n| format!("{} {what}.", n[0]));
+    }
     registers.anomalies(&mut found);
     lost_updates(txns, &mut found);
     registers.infer(model, &mut found);
@@ -201,7 +219,9 @@ pub fn registers(txns: &Txns, asked: Model, exact: bool) -> Result<Verdict, Bad>
     let enough = registers.edges(&mut edges).is_ok();
     let explain = |from: usize, to: usize, kind: Kinds, a: &str, b: &str| registers.why(from, to, kind, a, b);
     let mut verdict = finish(txns, name, (asked, model), found, enough.then_some(edges), &explain);
-    if exact && verdict.valid == Valid::Yes {
+    // Repeatable read allows phantoms, which the solver does not tell from other anti-dependencies.
+    let phantoms = ask.workload == Workload::Predicate && model.name() == "repeatable-read";
+    if ask.exact && !phantoms && verdict.valid == Valid::Yes {
         exactly(txns, &registers, model, &mut verdict);
     }
     Ok(verdict)

@@ -15,6 +15,7 @@ pub mod linear;
 pub mod model;
 pub mod object;
 pub mod order;
+mod predicate;
 pub mod read;
 pub mod register;
 pub mod txn;

@@ -7,7 +7,7 @@
 
 use crate::exact::{Problem, ReadOf};
 use crate::found::Found;
-use crate::graph::{Graph, Kinds, Node, RW, WR, WW};
+use crate::graph::{Graph, Kinds, Node, PRW, RW, WR, WW};
 use crate::model::{Model, Order};
 use crate::txn::{Id, Mop, Txns};
 use crate::value::Value;
@@ -33,6 +33,8 @@ pub struct Registers<'a> {
     /// For each key, which version comes directly before which, as far as is known.
     versions: BTreeMap<Id, BTreeSet<(Version, Version)>>,
     readers: Map<(Id, Version), Vec<Node>>,
+    /// Who found a key unborn because a condition did not find it, and the condition.
+    misses: Map<(usize, Id), String>,
 }
 
 impl<'a> Registers<'a> {
@@ -44,6 +46,7 @@ impl<'a> Registers<'a> {
             zero,
             versions: BTreeMap::new(),
             readers: Map::keyed(0),
+            misses: Map::keyed(0),
         };
         for at in 0..txns.all.len() {
             let mops = txns.mops(at);
@@ -69,6 +72,11 @@ impl<'a> Registers<'a> {
             }
         }
         registers
+    }
+
+    /// The same, of keys that were looked for by a condition.
+    pub fn by_predicate(txns: &'a Txns, misses: Map<(usize, Id), String>) -> Registers<'a> {
+        Registers { misses, ..Registers::new(txns) }
     }
 
     /// What a read of a register shows, 0 being the initial state where nobody wrote it.
@@ -271,7 +279,10 @@ impl<'a> Registers<'a> {
                     edges.push((first as Node, second as Node, WW));
                 }
                 let readers = self.readers.get(&(*key, *a)).map_or(&[][..], Vec::as_slice);
-                edges.extend(readers.iter().map(|reader| (*reader, second as Node, RW)));
+                edges.extend(readers.iter().map(|reader| {
+                    let missed = a.is_none() && self.misses.contains_key(&(*reader as usize, *key));
+                    (*reader, second as Node, if missed { PRW } else { RW })
+                }));
             }
             if edges.len() > crate::append::EDGES_MAX {
                 return Err(edges.len());
@@ -304,6 +315,15 @@ impl<'a> Registers<'a> {
                         state(*y),
                         book.name(*key),
                         state(*x)
+                    );
+                }
+                if kind == PRW
+                    && x.is_none()
+                    && let Some(condition) = self.misses.get(&(from, *key))
+                {
+                    return format!(
+                        "{a} asked for {condition} and did not find key {}, which {b} put there.",
+                        book.name(*key)
                     );
                 }
                 if kind == RW && self.readers.get(&(*key, *x)).is_some_and(|r| r.contains(&(from as Node))) {

@@ -50,11 +50,11 @@ pub struct Book {
 }
 
 impl Book {
-    fn new() -> Book {
+    pub(crate) fn new() -> Book {
         Book { names: Vec::new(), ids: Map::keyed(0), mops: Vec::new(), elements: Vec::new() }
     }
 
-    fn id(&mut self, value: Value) -> Id {
+    pub(crate) fn id(&mut self, value: Value) -> Id {
         if let Some(id) = self.ids.get(&value) {
             return *id;
         }

@@ -292,3 +292,40 @@ fn sums_and_sets() {
     assert_eq!(judge(&ids, "ids", "linearizable").valid, Valid::Yes);
     assert_eq!(types(&ids.replace("\"value\":5", "\"value\":4"), "ids", "linearizable"), ["duplicate-ids"]);
 }
+
+#[test]
+fn a_phantom_is_an_anti_dependency_by_predicate() {
+    // Each asks whether there is a row, finds none, and makes one: write skew by predicate.
+    let history = r#"
+        {"type":"invoke","process":0,"f":"txn","value":[["rp",["between",0,99],null],["insert",1,5]]}
+        {"type":"invoke","process":1,"f":"txn","value":[["rp",["between",0,99],null],["insert",2,6]]}
+        {"type":"ok","process":0,"f":"txn","value":[["rp",["between",0,99],{}],["insert",1,5]]}
+        {"type":"ok","process":1,"f":"txn","value":[["rp",["between",0,99],{}],["insert",2,6]]}
+        {"type":"invoke","process":2,"f":"txn","value":[["rp",["between",0,99],null]]}
+        {"type":"ok","process":2,"f":"txn","value":[["rp",["between",0,99],{"1":5,"2":6}]]}"#;
+    let verdict = judge(history, "predicate", "serializable");
+    assert_eq!(verdict.types(), ["G2"]);
+    assert!(verdict.anomalies[0].why.contains("did not find key"), "{}", verdict.anomalies[0].why);
+    // Phantoms are what repeatable read, Adya's PL-2.99, allows; snapshot isolation allows two in a row.
+    assert_eq!(judge(history, "predicate", "repeatable-read").valid, Valid::Yes);
+    assert_eq!(judge(history, "predicate", "snapshot-isolation").valid, Valid::Yes);
+    // One of two rows of one transaction.
+    let torn = r#"
+        {"type":"invoke","process":0,"f":"txn","value":[["insert",1,5],["insert",2,6]]}
+        {"type":"invoke","process":1,"f":"txn","value":[["rp",["between",0,99],null]]}
+        {"type":"ok","process":0,"f":"txn","value":[["insert",1,5],["insert",2,6]]}
+        {"type":"ok","process":1,"f":"txn","value":[["rp",["between",0,99],{"1":5}]]}"#;
+    assert_eq!(judge(torn, "predicate", "snapshot-isolation").types(), ["G-single"]);
+    let deleted = format!(
+        "{torn}\n{}\n{}",
+        r#"{"type":"invoke","process":0,"f":"txn","value":[["delete",2]]}"#,
+        r#"{"type":"ok","process":0,"f":"txn","value":[["delete",2]]}"#
+    );
+    assert_eq!(
+        judge(&deleted, "predicate", "snapshot-isolation").valid,
+        Valid::Yes,
+        "it may have seen the row dead"
+    );
+    assert_eq!(judge(&torn.replace("\"1\":5", "\"1\":500"), "predicate", "read-committed").valid, Valid::No);
+    assert!(refused(&torn.replace("between", "like"), "predicate").contains("no condition"));
+}

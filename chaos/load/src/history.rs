@@ -36,12 +36,18 @@ pub struct History {
     /// Nanoseconds of the last line; a later one is never earlier.
     time: u64,
     counts: Counts,
+    last: bool,
 }
 
 impl History {
     pub fn new(clients: usize) -> History {
         let clients = (0..clients as u64).map(|process| Client { process, open: None }).collect();
-        History { clients, index: 0, time: 0, counts: Counts::default() }
+        History { clients, index: 0, time: 0, counts: Counts::default(), last: false }
+    }
+
+    /// All is over and healed: what is read from here on must show whatever was acknowledged.
+    pub fn last_reads(&mut self) {
+        self.last = true;
     }
 
     /// Panics if the client is still at its last operation.
@@ -96,7 +102,12 @@ impl History {
         });
         self.index += 1;
         match line {
-            Value::Object(line) => line,
+            Value::Object(mut line) => {
+                if self.last {
+                    line.insert("final".to_owned(), true.into());
+                }
+                line
+            }
             _ => unreachable!("it was written as an object"),
         }
     }

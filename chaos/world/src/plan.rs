@@ -186,6 +186,9 @@ pub struct LoadPlan {
     pub read_per_mille: u64,
     /// How many of 1,000 transactions begin on another node than the client's own.
     pub roam_per_mille: u64,
+    /// Of a workload whose history is judged as a whole: what its transactions ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<String>,
 }
 
 /// One thing that goes wrong.

@@ -106,12 +106,21 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
     })
 }
 
+/// Stands for any of [`workload::RECORDED`].
+const RECORDED: &str = "recorded";
+
 fn loads(seed: u64) -> Vec<LoadPlan> {
     let mut d = Draws::new(seed, "plan.loads", 0);
-    let mut kinds: Vec<&str> = workload::NAMES.iter().copied().filter(|n| *n != "audit").collect();
+    let single = |name: &&str| *name != "audit" && !workload::RECORDED.contains(name);
+    let mut kinds: Vec<&str> = workload::NAMES.iter().copied().filter(single).collect();
+    // Of those that are judged as a whole each seed may have one.
+    kinds.push(RECORDED);
     let wanted = d.between(2, 3) as usize;
     while kinds.len() > wanted {
         kinds.remove(d.below(kinds.len() as u64) as usize);
+    }
+    if let Some(recorded) = kinds.iter_mut().find(|kind| **kind == RECORDED) {
+        *recorded = d.pick(&workload::RECORDED);
     }
     let clients_in_all = *d.pick(&[6, 8, 10]) as u32;
     // Long transactions are few, each costs as much as dozens of others: one client makes them, the rest is shared.
@@ -133,6 +142,16 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
                 script_per_mille: *d.pick(&[200, 500, 900]),
                 read_per_mille: *d.pick(&[200, 350]),
                 roam_per_mille: *d.pick(&[50, 500]),
+                isolation: workload::RECORDED.contains(&kind).then(|| {
+                    let levels = [
+                        "read-committed",
+                        "repeatable-read",
+                        "repeatable-read",
+                        "serializable",
+                        "serializable",
+                    ];
+                    (*d.pick(&levels)).to_owned()
+                }),
             }
         })
         .collect();
@@ -145,6 +164,7 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
         script_per_mille: 1000,
         read_per_mille: 1000,
         roam_per_mille: 1000,
+        isolation: None,
     });
     loads
 }

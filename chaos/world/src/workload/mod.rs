@@ -12,6 +12,7 @@ pub mod counter;
 pub mod ids;
 pub mod locks;
 pub mod orders;
+pub mod recorded;
 pub mod register;
 pub mod seats;
 pub mod skew;
@@ -22,8 +23,28 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 11] =
-    ["bank", "bulk", "counter", "ids", "locks", "orders", "register", "seats", "skew", "sql", "audit"];
+pub const NAMES: [&str; 17] = [
+    "bank",
+    "bulk",
+    "counter",
+    "ids",
+    "locks",
+    "orders",
+    "register",
+    "seats",
+    "skew",
+    "sql",
+    "audit",
+    "list-append",
+    "rw-register",
+    "write-skew",
+    "predicate",
+    "long-fork",
+    "set",
+];
+
+/// Those whose history is judged as a whole.
+pub const RECORDED: [&str; 6] = ["list-append", "rw-register", "write-skew", "predicate", "long-fork", "set"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +159,20 @@ pub trait Load {
     fn done(&mut self, client: usize, end: &End, judge: &mut Judge);
     fn last_read(&self) -> Vec<Step>;
     fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge);
+    /// As SQL: what makes its tables, one request each.
+    fn texts(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// As SQL: what is read on each node when all is over, one request each.
+    fn last_texts(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn last_texts_check(&mut self, _slot: Slot, _n: usize, _results: &[StepResult], _judge: &mut Judge) {}
+    /// All has been read: judges the history as a whole.
+    fn judged(&mut self, _judge: &mut Judge) {}
+    fn history(&self) -> Option<recorded::Recorded> {
+        None
+    }
 }
 
 impl<W: Workload> Load for Driver<W> {
@@ -193,6 +228,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
         "skew" => drive(plan, skew::Skew::new(plan.clone())),
         "sql" => drive(plan, sql::Sql::new(plan.clone())),
         "audit" => drive(plan, audit::Audit),
+        kind if RECORDED.contains(&kind) => Box::new(recorded::Recording::new(plan)),
         other => unreachable!("no workload is called '{other}'"),
     }
 }

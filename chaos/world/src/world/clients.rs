@@ -368,7 +368,7 @@ impl World {
         };
         let (stage, request) = match (next, stage) {
             (Next::Text(text), Stage::Begin) => {
-                (Stage::Statement(0), store::Request::Sql { text, multi: false })
+                (Stage::Statement(0), store::Request::Sql { text, multi: true })
             }
             (Next::Text(text), Stage::Statement(n)) => {
                 (Stage::Statement(n + 1), store::Request::Sql { text, multi: true })

@@ -338,6 +338,11 @@ impl World {
         }
     }
 
+    /// The histories that were written down.
+    pub fn histories(&self) -> Vec<workload::recorded::Recorded> {
+        self.loads.iter().filter_map(|load| load.history()).collect()
+    }
+
     /// Whether each fault had an effect.
     pub fn effects(&self) -> &[bool] {
         &self.effect

@@ -47,8 +47,22 @@ impl World {
             if !steps.is_empty() {
                 requests.push(store::Request::Script { isolation: Isolation::RepeatableRead, steps });
             }
+            let texts = load.texts().into_iter();
+            requests.extend(texts.map(|text| store::Request::Sql { text, multi: true }));
         }
         requests
+    }
+
+    /// What is read on each node at last, with the workload that a text belongs to and its number there; the first
+    /// request reads for all that read step by step.
+    fn last_requests(&self) -> Vec<(store::Request, Option<(usize, usize)>)> {
+        let steps = self.loads.iter().flat_map(|load| load.last_read()).collect();
+        let mut all = vec![(store::Request::Script { isolation: Isolation::RepeatableRead, steps }, None)];
+        for (at, load) in self.loads.iter().enumerate() {
+            let texts = load.last_texts().into_iter().enumerate();
+            all.extend(texts.map(|(n, text)| (store::Request::Sql { text, multi: true }, Some((at, n)))));
+        }
+        all
     }
 
     pub(in crate::world) fn clerk_acts(&mut self) {
@@ -77,11 +91,9 @@ impl World {
                 store::Request::Script { isolation: Isolation::RepeatableRead, steps },
             )
         } else {
-            let steps = self.loads.iter().flat_map(|load| load.last_read()).collect();
-            (
-                Slot::ALL[self.clerk.stage - 3],
-                store::Request::Script { isolation: Isolation::RepeatableRead, steps },
-            )
+            let mut requests = self.last_requests();
+            let (at, n) = ((self.clerk.stage - 3) / requests.len(), (self.clerk.stage - 3) % requests.len());
+            (Slot::ALL[at], requests.swap_remove(n).0)
         };
         let host = &self.hosts[slot.at()];
         let life = host.life;
@@ -131,20 +143,34 @@ impl World {
                 self.judge.broken("ledger", why);
             }
         } else if self.clerk.ready {
-            let mut results = &reply.results[..];
-            for load in &mut self.loads {
-                let (mine, rest) = results.split_at(load.last_read().len().min(results.len()));
-                load.last_check(slot, mine, &mut self.judge);
-                results = rest;
-            }
+            self.last_answer(slot, &reply);
         }
         self.clerk.stage += 1;
-        if self.clerk.ready && self.clerk.stage == 6 {
+        if self.clerk.ready && self.clerk.stage == 3 + 3 * self.last_requests().len() {
+            for load in &mut self.loads {
+                load.judged(&mut self.judge);
+            }
             self.counts.healed_after_ms = (self.now_ns - self.ended_ns) / MS;
             self.finished = true;
             return;
         }
         self.after(0, Happening::Clerk);
+    }
+
+    /// The answer to one of the last reads.
+    fn last_answer(&mut self, slot: Slot, reply: &Reply) {
+        let requests = self.last_requests();
+        match requests[(self.clerk.stage - 3) % requests.len()].1 {
+            Some((at, n)) => self.loads[at].last_texts_check(slot, n, &reply.results, &mut self.judge),
+            None => {
+                let mut results = &reply.results[..];
+                for load in &mut self.loads {
+                    let (mine, rest) = results.split_at(load.last_read().len().min(results.len()));
+                    load.last_check(slot, mine, &mut self.judge);
+                    results = rest;
+                }
+            }
+        }
     }
 
     // ---- the end
