@@ -157,6 +157,16 @@ impl Kind {
                 }
                 strike("clock", format!("n{node}"), &[format!("{:+}ms", by_us / 1_000)], Undo::Heal)
             }
+            // One after the other: a start ends when the node is in sync again.
+            FaultKind::Upgrade { clean, .. } => {
+                let stop = if clean { "stop" } else { "kill" };
+                let deeds = (1..=NODES)
+                    .flat_map(|n| [stop, "start"].map(|verb| vec![verb.to_owned(), format!("n{n}")]))
+                    .collect();
+                Strike { word: "upgrade", on: "n1,n2,n3".to_owned(), deeds, undo: Undo::Up }
+            }
+            FaultKind::Flip { .. } => return Err("TCP delivers no frame with another bit"),
+            FaultKind::Full { .. } => return Err("a real disk is not filled"),
             FaultKind::Clog { .. } => {
                 return Err("a real link delays or loses frames, it does not keep them");
             }
@@ -172,7 +182,7 @@ impl Kind {
                 return Err("a real disk is not told to fail or to be slow");
             }
             FaultKind::Wipe { .. } => return Err("no data of a real node is removed"),
-            FaultKind::Rot { .. } | FaultKind::KvError { .. } | FaultKind::KvRot { .. } => {
+            FaultKind::Rot { .. } | FaultKind::Misdirect { .. } | FaultKind::KvError { .. } | FaultKind::KvRot { .. } => {
                 return Err("no file of a real node is damaged");
             }
             FaultKind::ClockRate { .. } => return Err("a real clock's rate can't be set for one process"),

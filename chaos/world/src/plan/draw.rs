@@ -120,7 +120,7 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
         kinds.remove(d.below(kinds.len() as u64) as usize);
     }
     if let Some(recorded) = kinds.iter_mut().find(|kind| **kind == RECORDED) {
-        *recorded = d.pick(&workload::RECORDED);
+        *recorded = *d.pick(&workload::RECORDED[..]);
     }
     let clients_in_all = *d.pick(&[6, 8, 10]) as u32;
     // Long transactions are few, each costs as much as dozens of others: one client makes them, the rest is shared.
