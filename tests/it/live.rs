@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 const LIVE_MAX: Duration = Duration::from_secs(180);
+/// What seed 7 has in 10 s with a period of 4 s.
+const KILLS: usize = 3;
 
 fn live(cluster: &Cluster, words: &[&str]) -> Ran {
     let all: Vec<&str> = ["chaos", "live"].iter().chain(words).copied().collect();
@@ -68,7 +70,7 @@ fn what_was_due_is_accounted_for_while_nodes_are_killed() {
     assert_eq!(count("scheduled"), 2_000, "an open loop asks as often as it was told: {bank}");
     assert_eq!(count("ok") + count("refused") + count("unknown"), count("scheduled"), "{bank}");
     assert!(count("ok") > 500, "two of three nodes serve at any time: {bank}");
-    assert_eq!(bank["faults_made"], 2, "{bank}");
+    assert_eq!(bank["faults_made"], KILLS, "{bank}");
     let outages = bank["outages"].as_array().expect("a list");
     assert!(outages.iter().all(|one| one["longest_gap_ms"].as_f64() > Some(0.0)), "{bank}");
     assert_eq!(bank["troubles"], Value::Array(Vec::new()), "{bank}");
@@ -78,21 +80,18 @@ fn what_was_due_is_accounted_for_while_nodes_are_killed() {
     for (kind, name) in [("ok", "ok"), ("fail", "fail"), ("info", "info")] {
         assert_eq!(bank["history"][name].as_u64(), Some(ends.get(kind).copied().unwrap_or(0)), "{bank}");
     }
-    // The last reads, one on each node, are the history's alone.
+    // The last reads, one on each node, are the history's alone; one that was refused was tried again.
     assert_eq!(ends["ok"], count("ok") + 3, "{bank}");
-    let begun = ends.get("fail").copied().unwrap_or(0) + count("late");
-    assert_eq!(
-        (begun, ends.get("info").copied().unwrap_or(0)),
-        (count("refused"), count("unknown")),
-        "{bank}"
-    );
+    let (fails, by_a_node) = (ends.get("fail").copied().unwrap_or(0), count("refused") - count("late"));
+    assert!(fails >= by_a_node, "{fails} in the history: {bank}");
+    assert_eq!(ends.get("info").copied().unwrap_or(0), count("unknown"), "{bank}");
     let of = |word: &str| nemesis.iter().filter(|deed| deed.starts_with(word)).count();
-    assert_eq!((of("kill n"), of("start n"), of("healed")), (2, 2, 1), "{nemesis:?}");
+    assert_eq!((of("kill n"), of("start n"), of("healed")), (KILLS, KILLS, 1), "{nemesis:?}");
 
-    // Two kills of two processes, as the supervisor saw them too.
-    let events = std::fs::read_to_string(out.join("plan.json")).expect("a plan");
-    let plan: Value = serde_json::from_str(&events).expect("JSON");
+    let plan = std::fs::read_to_string(out.join("plan.json")).expect("a plan");
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
     let faults = plan["faults"].as_array().expect("a list");
+    assert_eq!(faults.len(), KILLS, "{plan}");
     assert!(faults.iter().all(|fault| fault["kind"] == "kill" && fault["begun_ms"].is_u64()), "{plan}");
     cluster.whole();
     cluster.down();

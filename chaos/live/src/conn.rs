@@ -2,7 +2,7 @@
 
 use crate::target::{Login, Node};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, OptsBuilder, Row, Value};
+use mysql_async::{Conn, Error, IoError, OptsBuilder, Row, Value};
 use plait_load::{Answer, Got, Session};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ impl Connection {
         match tokio::time::timeout(limit, got(&mut self.conn, sql)).await {
             Ok(Ok(got)) => Answer::Done(got),
             Ok(Err(Error::Server(refusal))) => Answer::Refused { code: refusal.code, text: refusal.message },
+            Ok(Err(Error::Io(IoError::Io(why)))) => Answer::Lost(why.to_string()),
             Ok(Err(why)) => Answer::Lost(why.to_string()),
             Err(_) => Answer::Lost(format!("no answer within {} ms", limit.as_millis())),
         }

@@ -93,7 +93,7 @@ pub async fn drive(
         }
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            Ok(_) = stop.wait_for(|stop| *stop) => break,
             () = tokio::time::sleep_until(due) => {}
         }
         let txn = workload.next(&mut Draws::new(pace.seed, "load", number));

@@ -37,11 +37,14 @@ pub enum Kind {
 
 /// All links of one node at once, both ways.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind")]
 pub enum NodeLinks {
-    SlowNode { node: u8, delay_ms: u64, jitter_ms: u64 },
-    LossyNode { node: u8, per_mille: u64 },
-    ThrottledNode { node: u8, bytes_per_s: u64 },
+    #[serde(rename = "slow_node")]
+    Slow { node: u8, delay_ms: u64, jitter_ms: u64 },
+    #[serde(rename = "lossy_node")]
+    Lossy { node: u8, per_mille: u64 },
+    #[serde(rename = "throttled_node")]
+    Throttled { node: u8, bytes_per_s: u64 },
 }
 
 /// How a fault is undone.
@@ -103,9 +106,9 @@ impl Kind {
     pub fn name(&self) -> String {
         match self {
             Kind::World(kind) => kind.name().to_owned(),
-            Kind::Node(NodeLinks::SlowNode { .. }) => "slow_node".to_owned(),
-            Kind::Node(NodeLinks::LossyNode { .. }) => "lossy_node".to_owned(),
-            Kind::Node(NodeLinks::ThrottledNode { .. }) => "throttled_node".to_owned(),
+            Kind::Node(NodeLinks::Slow { .. }) => "slow_node".to_owned(),
+            Kind::Node(NodeLinks::Lossy { .. }) => "lossy_node".to_owned(),
+            Kind::Node(NodeLinks::Throttled { .. }) => "throttled_node".to_owned(),
         }
     }
 
@@ -114,13 +117,13 @@ impl Kind {
         let none: &[String] = &[];
         let kind = match self {
             Kind::World(kind) => kind,
-            Kind::Node(NodeLinks::SlowNode { node, delay_ms, jitter_ms }) => {
+            Kind::Node(NodeLinks::Slow { node, delay_ms, jitter_ms }) => {
                 return Ok(slow(around(*node), *delay_ms, *jitter_ms));
             }
-            Kind::Node(NodeLinks::LossyNode { node, per_mille }) => {
+            Kind::Node(NodeLinks::Lossy { node, per_mille }) => {
                 return Ok(strike("drop", around(*node), &loss(*per_mille), Undo::Heal));
             }
-            Kind::Node(NodeLinks::ThrottledNode { node, bytes_per_s }) => {
+            Kind::Node(NodeLinks::Throttled { node, bytes_per_s }) => {
                 let more = ["--rate".to_owned(), format!("{bytes_per_s}B")];
                 return Ok(strike("throttle", around(*node), &more, Undo::Heal));
             }
@@ -246,12 +249,12 @@ fn kind(word: &str, draws: &mut Draws) -> Kind {
         }
         "slow" => {
             let (delay_ms, jitter_ms) = (draws.between(5, 200), draws.between(0, 50));
-            return Kind::Node(NodeLinks::SlowNode { node, delay_ms, jitter_ms });
+            return Kind::Node(NodeLinks::Slow { node, delay_ms, jitter_ms });
         }
-        "drop" => return Kind::Node(NodeLinks::LossyNode { node, per_mille: draws.between(10, 300) }),
+        "drop" => return Kind::Node(NodeLinks::Lossy { node, per_mille: draws.between(10, 300) }),
         "throttle" => {
             let bytes_per_s = draws.between(2_000, 200_000);
-            return Kind::Node(NodeLinks::ThrottledNode { node, bytes_per_s });
+            return Kind::Node(NodeLinks::Throttled { node, bytes_per_s });
         }
         other => unreachable!("'{other}' was refused before"),
     })

@@ -83,8 +83,14 @@ impl Done {
         if !any {
             floor.record.fault_ends(self.fault.id, "refused", &format!("{word} {on}"));
         }
-        let more = self.strike.deeds.first().map_or_else(String::new, |deed| deed[2..].join(" "));
-        eprintln!("  {:>7.2} s  {word} {on} {more}{}", begun as f64 / 1e3, trouble(&self.trouble));
+        let more: String = self
+            .strike
+            .deeds
+            .iter()
+            .take(1)
+            .flat_map(|deed| &deed[2..])
+            .fold(String::new(), |all, word| all + " " + word);
+        eprintln!("  {:>7.2} s  {word} {on}{more}{}", begun as f64 / 1e3, trouble(&self.trouble));
     }
 
     async fn end(&mut self, plait: &Plait, floor: &Floor, patient: bool) {
@@ -141,7 +147,7 @@ pub async fn run(
     for (at_ms, begins, i) in times {
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            Ok(_) = stop.wait_for(|stop| *stop) => break,
             () = tokio::time::sleep_until(began + Duration::from_millis(at_ms)) => {}
         }
         let done = &mut all[i];

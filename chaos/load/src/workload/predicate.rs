@@ -47,6 +47,7 @@ impl Predicate {
         Micro::Between(first * BUCKET, (last + 1) * BUCKET - 1)
     }
 
+    /// Gives birth to a key, or changes or takes away one that was born.
     fn write(&mut self, place: usize, draws: &mut Draws) -> Micro {
         let (key, born) = self.active[place];
         if !born {
@@ -73,7 +74,11 @@ impl Workload for Predicate {
 
     fn next(&mut self, draws: &mut Draws) -> Txn {
         let n = draws.between(1, self.settings.ops_max.max(1));
-        let mut places: Vec<usize> = (0..self.active.len()).collect();
+        // Births and the rest do not mix: a transaction that finds its row gone gives up, and would take births with it,
+        // whose rows would not be found either.
+        let born = self.active[draws.below(self.active.len() as u64) as usize].1;
+        let mut places: Vec<usize> =
+            (0..self.active.len()).filter(|place| self.active[*place].1 == born).collect();
         let mut ops = Vec::new();
         for _ in 0..n {
             // A row is written once in a transaction: of two writes the first would be seen by nobody.
