@@ -185,7 +185,10 @@ impl Kind {
                 return Err("a real disk is not told to fail or to be slow");
             }
             FaultKind::Wipe { .. } => return Err("no data of a real node is removed"),
-            FaultKind::Rot { .. } | FaultKind::Misdirect { .. } | FaultKind::KvError { .. } | FaultKind::KvRot { .. } => {
+            FaultKind::Rot { .. }
+            | FaultKind::Misdirect { .. }
+            | FaultKind::KvError { .. }
+            | FaultKind::KvRot { .. } => {
                 return Err("no file of a real node is damaged");
             }
             FaultKind::ClockRate { .. } => return Err("a real clock's rate can't be set for one process"),

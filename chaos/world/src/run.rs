@@ -3,6 +3,7 @@
 use crate::invariant::Violation;
 use crate::marks::Marks;
 use crate::plan::{FaultKind, OpPlan, Plan, Point};
+use crate::workload::recorded::Recorded;
 use crate::world::story::{Level, Line};
 use crate::world::{Counts, Options, World};
 use crate::zoo::{self, Bug};
@@ -80,6 +81,9 @@ pub struct Report {
     pub checkpoints: Vec<u64>,
     #[serde(skip)]
     pub story: Vec<Line>,
+    /// What clients asked for and were answered, of the workloads that are judged as a whole.
+    #[serde(skip)]
+    pub histories: Vec<Recorded>,
     /// The transactions that were begun, if that was asked for.
     #[serde(skip)]
     pub ops: Vec<OpPlan>,
@@ -194,6 +198,7 @@ fn run_with(plan: &Plan, options: Options) -> Result<Report, OurBug> {
         hash: world.trace.as_ref().map(|t| t.hash()),
         checkpoints: world.trace.take().map(|t| t.checkpoints).unwrap_or_default(),
         ops: world.made.take().unwrap_or_default(),
+        histories: world.histories(),
         story: world.story.take().map(|s| s.lines.into()).unwrap_or_default(),
     })
 }

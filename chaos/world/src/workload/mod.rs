@@ -23,7 +23,7 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 16] = [
     "bank",
     "bulk",
     "counter",
@@ -40,11 +40,10 @@ pub const NAMES: [&str; 17] = [
     "write-skew",
     "predicate",
     "long-fork",
-    "set",
 ];
 
 /// Those whose history is judged as a whole.
-pub const RECORDED: [&str; 6] = ["list-append", "rw-register", "write-skew", "predicate", "long-fork", "set"];
+pub const RECORDED: [&str; 5] = ["list-append", "rw-register", "write-skew", "predicate", "long-fork"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Workloads whose history is written down whole and judged when all is over: lists, registers, sums, sets, predicates.
+//! Workloads whose history is written down whole and judged when all is over: lists, registers, predicates.
 //!
 //! What they do is `plait_load`'s, the same that meets real servers; what it came to is judged by `plait_check`, the
 //! same that judges a history from anywhere.
@@ -68,11 +68,10 @@ impl Recording {
 
     /// The promise that its transactions are held to.
     fn model(&self) -> &'static str {
-        match (self.name, self.isolation) {
-            ("counter" | "set" | "ids", _) => "linearizable",
-            (_, Isolation::ReadCommitted) => "strong-read-committed",
-            (_, Isolation::RepeatableRead) => "strong-snapshot-isolation",
-            (_, Isolation::Serializable) => "strict-serializable",
+        match self.isolation {
+            Isolation::ReadCommitted => "strong-read-committed",
+            Isolation::RepeatableRead => "strong-snapshot-isolation",
+            Isolation::Serializable => "strict-serializable",
         }
     }
 
