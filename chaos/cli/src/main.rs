@@ -3,6 +3,7 @@
 mod bank;
 mod cli;
 mod hunt;
+mod replay;
 mod shrink;
 mod twin;
 mod zoo_table;

@@ -64,6 +64,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
         schema: SCHEMA.to_owned(),
         seed,
         profile: profile.to_owned(),
+        commit: None,
         bug: None,
         span_ms: 30_000,
         net: NetPlan {

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bank;
 pub mod bulk;
 pub mod counter;
+pub mod ddl;
 pub mod ids;
 pub mod locks;
 pub mod orders;
@@ -22,8 +23,8 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 11] =
-    ["bank", "bulk", "counter", "ids", "locks", "orders", "register", "seats", "skew", "sql", "audit"];
+pub const NAMES: [&str; 12] =
+    ["bank", "bulk", "counter", "ddl", "ids", "locks", "orders", "register", "seats", "skew", "sql", "audit"];
 
 /// How a transaction travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +186,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
         "bank" => drive(plan, bank::Bank::new(plan.clone())),
         "bulk" => drive(plan, bulk::Bulk::new(plan.clone())),
         "counter" => drive(plan, counter::Counter::new(plan.clone())),
+        "ddl" => drive(plan, ddl::Ddl::new(plan.clone())),
         "ids" => drive(plan, ids::IdsLoad::new(plan.clone())),
         "locks" => drive(plan, locks::Locks::new(plan.clone())),
         "orders" => drive(plan, orders::Orders::new(plan.clone())),
