@@ -1,23 +1,14 @@
 //! The regression bank: plans that failed once and must never fail again.
 
 use crate::cli::{Usage, read_plan};
+use crate::replay::plans_in;
 use plait_world::run::{Verdict, run};
 use plait_world::zoo;
 use serde_json::json;
 use std::path::Path;
 
 pub fn bank(dir: &Path, as_json: bool) -> Result<u8, Usage> {
-    let entries = std::fs::read_dir(dir).map_err(|why| {
-        Usage(format!("{}: {why}; name the directory that holds the plans (tests/seeds)", dir.display()))
-    })?;
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "json"))
-        .collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(Usage(format!("{}: there is no plan (*.json) in it", dir.display())));
-    }
+    let files = plans_in(dir, "tests/seeds")?;
     zoo::release(None);
     let mut rows = Vec::new();
     let mut worst = Verdict::Valid;

@@ -6,7 +6,7 @@
 mod show;
 
 use crate::hunt::{self, Hunt};
-use crate::{bank, live, shrink, twin, zoo_table};
+use crate::{bank, live, replay, shrink, twin, zoo_table};
 use clap::{Args, Parser, Subcommand};
 use plait_world::plan::{self, Plan};
 use plait_world::run::{Report, Verdict, keep_panics, run};
@@ -90,6 +90,16 @@ enum Verb {
         /// Print the plan as JSON and run nothing.
         #[arg(long)]
         print_plan: bool,
+    },
+    /// Runs a plan again, or all plans of a directory that `hunt --save` wrote.
+    Replay {
+        path: PathBuf,
+        /// Tell what happened, whatever the verdict.
+        #[arg(long)]
+        story: bool,
+        /// Tell every input and output.
+        #[arg(long, conflicts_with = "story")]
+        events: bool,
     },
     /// Runs many seeds; stops at the first violation.
     Hunt {
@@ -184,13 +194,14 @@ pub fn main() -> ExitCode {
     keep_panics();
     let json = cli.json;
     let answer = match cli.verb {
-        Verb::Run { seed, plan, what, story, events, print_plan } => {
-            let level = match (story, events) {
-                (_, true) => Some(Level::Events),
-                (true, _) => Some(Level::Story),
-                _ => None,
-            };
-            the_plan(seed, plan, &what).and_then(|plan| run_one(&plan, level, print_plan, json))
+        Verb::Run { seed, plan, what, story, events, print_plan } => the_plan(seed, plan, &what)
+            .and_then(|plan| run_one(&plan, level(story, events), print_plan, json)),
+        Verb::Replay { path, story, events } if path.is_dir() => match level(story, events) {
+            Some(_) => Err(Usage("a story is told of one plan: name a file of that directory".to_owned())),
+            None => replay::directory(&path, json).map(code),
+        },
+        Verb::Replay { path, story, events } => {
+            plan_file(&path).and_then(|plan| run_one(&plan, level(story, events), false, json))
         }
         Verb::Hunt { seeds, what, jobs, time, all, save } => check(&what).map(|_| {
             let hunt = Hunt { seeds, what: to_draw(&what), jobs, time, all, save };
@@ -296,7 +307,7 @@ fn check(what: &What) -> Result<Option<Bug>, Usage> {
     Ok(bug)
 }
 
-fn find_bug(name: &str) -> Result<Bug, Usage> {
+pub fn find_bug(name: &str) -> Result<Bug, Usage> {
     let bug = Bug::parse(name).ok_or_else(|| {
         let names: Vec<&str> = Bug::all().into_iter().map(Bug::name).collect();
         unknown("bug", name, &names)
@@ -333,17 +344,28 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn the_plan(seed: Option<u64>, file: Option<PathBuf>, what: &What) -> Result<Plan, Usage> {
     match (seed, file) {
-        (_, Some(file)) => {
-            let plan = read_plan(&file)?;
-            let bug = plan.bug.as_deref().map(find_bug).transpose()?;
-            zoo::release(bug);
-            Ok(plan)
-        }
+        (_, Some(file)) => plan_file(&file),
         (Some(seed), None) => {
             check(what)?;
             Ok(to_draw(what).plan(seed))
         }
         (None, None) => unreachable!("the parser asks for one of the two"),
+    }
+}
+
+/// A plan from its file, with the bug that it names let out.
+fn plan_file(file: &std::path::Path) -> Result<Plan, Usage> {
+    let plan = read_plan(file)?;
+    replay::warn(&plan, file);
+    zoo::release(plan.bug.as_deref().map(find_bug).transpose()?);
+    Ok(plan)
+}
+
+fn level(story: bool, events: bool) -> Option<Level> {
+    match (story, events) {
+        (_, true) => Some(Level::Events),
+        (true, _) => Some(Level::Story),
+        _ => None,
     }
 }
 

@@ -5,8 +5,9 @@
 //! profile promises. A hunt that is long enough to show all that and does not is no proof of anything: *unknown*.
 
 use crate::cli::ToDraw;
+use crate::replay;
 use plait_world::marks::Mark;
-use plait_world::plan::FaultKind;
+use plait_world::plan::{FaultKind, Plan, Point};
 use plait_world::run::{OurBug, Report, Verdict, run};
 use serde_json::json;
 use std::ops::Range;
@@ -39,6 +40,7 @@ struct Sum {
     events: u64,
     with_fault: [u64; FaultKind::NAMES.len()],
     with_mark: Vec<u64>,
+    at_point: [u64; Point::ALL.len()],
     deaths: u64,
     snapshots: u64,
     checkpoints: u64,
@@ -74,6 +76,9 @@ impl Sum {
         }
         for (sum, effect) in self.with_fault.iter_mut().zip(report.faults_in_effect) {
             *sum += u64::from(effect > 0);
+        }
+        for (sum, struck) in self.at_point.iter_mut().zip(report.at_point) {
+            *sum += u64::from(struck);
         }
         self.with_mark.resize(Mark::ALL.len(), 0);
         for (sum, mark) in self.with_mark.iter_mut().zip(Mark::ALL) {
@@ -142,6 +147,7 @@ pub fn hunt(hunt: &Hunt, as_json: bool) -> Result<Verdict, OurBug> {
                                 }
                                 if let Some(dir) = &hunt.save {
                                     let file = dir.join(format!("{seed:06}.json"));
+                                    let plan = Plan { commit: replay::commit(), ..plan };
                                     let saved = std::fs::create_dir_all(dir)
                                         .and_then(|()| std::fs::write(&file, plan.json()));
                                     if let Err(why) = saved {
@@ -170,8 +176,9 @@ pub fn hunt(hunt: &Hunt, as_json: bool) -> Result<Verdict, OurBug> {
     let full = sum.seeds >= FULL_SEEDS && hunt.what.profile == "swarm-std" && hunt.what.workload.is_none();
     let thin = full && !(sum.seldom().is_empty() && sum.unreached().is_empty());
     let verdict = match () {
-        _ if !sum.failed.is_empty() => Verdict::Invalid,
-        _ if thin || sum.seeds == 0 || sum.unknown.len() as u64 * 2 > sum.seeds => Verdict::Unknown,
+        // What a long hunt never came by, it has not judged: it fails, for else nobody would notice.
+        _ if !sum.failed.is_empty() || thin => Verdict::Invalid,
+        _ if sum.seeds == 0 || sum.unknown.len() as u64 * 2 > sum.seeds => Verdict::Unknown,
         _ => Verdict::Valid,
     };
     show(hunt, &sum, took, verdict, as_json);
@@ -192,6 +199,8 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
             .iter()
             .map(|(seed, invariant, what)| json!({ "seed": seed, "invariant": invariant, "what": what, "replay": hunt.what.command(*seed) }))
             .collect();
+        let points: serde_json::Map<String, serde_json::Value> =
+            Point::NAMES.iter().zip(sum.at_point).map(|(n, k)| ((*n).to_owned(), json!(k))).collect();
         let marks: serde_json::Map<String, serde_json::Value> =
             Mark::NAMES.iter().zip(&sum.with_mark).map(|(n, k)| ((*n).to_owned(), json!(k))).collect();
         let value = json!({
@@ -199,7 +208,7 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
             "seeds": sum.seeds, "failed": failed, "unknown": sum.unknown, "below_profile": sum.weak.len(),
             "yes": sum.yes, "no": sum.no, "unknown_outcomes": sum.unknown_outcomes, "reads": sum.reads,
             "seeds_with_fault_in_effect": faults, "faults_too_seldom": sum.seldom(),
-            "seeds_with_mark": marks, "marks_unreached": sum.unreached(), "seconds": seconds, "seeds_per_hour": per_hour,
+            "struck_at_point": points, "seeds_with_mark": marks, "marks_unreached": sum.unreached(), "seconds": seconds, "seeds_per_hour": per_hour,
             "waits_judged": sum.waits, "longest_wait_ms": sum.longest_wait.0, "longest_wait_seed": sum.longest_wait.1, "cpu_seconds": cpu, "healed_max_ms": sum.healed_max_ms,
         });
         return println!("{}", serde_json::to_string_pretty(&value).expect("JSON prints"));
@@ -237,6 +246,10 @@ fn show(hunt: &Hunt, sum: &Sum, took: Duration, verdict: Verdict, as_json: bool)
     for (name, n) in FaultKind::NAMES.iter().zip(sum.with_fault) {
         let few = if n * 100 < seeds * EFFECT_PERCENT_MIN { "  too seldom" } else { "" };
         println!("  {name:<18} {n:>7} {:>7.1}{few}", share(n));
+    }
+    println!("  struck at point      times");
+    for (name, n) in Point::NAMES.iter().zip(sum.at_point) {
+        println!("  {name:<18} {n:>7}");
     }
     println!("  mark reached                                        seeds       %");
     for (name, n) in Mark::NAMES.iter().zip(&sum.with_mark) {

@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod hunt;
 mod live;
+mod replay;
 mod shrink;
 mod twin;
 mod zoo_table;

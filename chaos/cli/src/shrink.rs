@@ -137,7 +137,7 @@ pub fn shrink(plan: &Plan, budget: Budget) -> Result<Result<Shrunk, Report>, Our
     if shrinker.tells {
         eprintln!();
     }
-    let small = shrinker.plan;
+    let small = Plan { commit: crate::replay::commit(), ..shrinker.plan };
     let first = run(&small, true, None)?;
     let mut replays = 0;
     for _ in 0..REPLAYS {

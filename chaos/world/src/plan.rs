@@ -22,6 +22,9 @@ pub struct Plan {
     pub schema: String,
     pub seed: u64,
     pub profile: String,
+    /// The commit of the build that wrote it: another one may run it otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// A planted bug to switch on, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bug: Option<String>,

@@ -64,6 +64,7 @@ pub fn draw(seed: u64, profile: &str) -> Option<Plan> {
         schema: SCHEMA.to_owned(),
         seed,
         profile: profile.to_owned(),
+        commit: None,
         bug: None,
         span_ms: 30_000,
         net: NetPlan {
@@ -131,14 +132,14 @@ fn loads(seed: u64) -> Vec<LoadPlan> {
         .map(|kind| {
             let mut d = Draws::new(seed, "plan.load", plait_base::draw::stream(kind));
             let (clients, slower) = if kind == "bulk" { (1, 5) } else { (each, 1) };
-            // Who has a lock keeps it for a while: that is when his node may be cut off.
-            let keeps = if kind == "locks" { 10 } else { 1 };
+            // Who has a lock keeps it for a while: that is when his node may be cut off, and come back before he writes.
+            let thinks = if kind == "locks" { [5000, 100_000, 400_000] } else { [500, 3000, 12_000] };
             LoadPlan {
                 kind: kind.to_owned(),
                 clients,
                 keys: *d.pick(&[2, 4, 8]) as u32,
                 pause_us: 25_000 * slower * u64::from(clients_in_all) / if kind == "locks" { 3 } else { 1 },
-                think_us: *d.pick(&[500, 3000, 12_000]) * keeps,
+                think_us: *d.pick(&thinks),
                 script_per_mille: *d.pick(&[200, 500, 900]),
                 read_per_mille: *d.pick(&[200, 350]),
                 roam_per_mille: *d.pick(&[50, 500]),
@@ -239,7 +240,9 @@ fn faults(seed: u64, kinds: &[usize]) -> Vec<Fault> {
             let victim = d.chance(500).then_some(victim);
             let kind = one(kind, &mut d, victim);
             let long = match kind {
-                FaultKind::CrashOn { point, .. } if point.is_rare() => long.max(RARE_MS_MIN),
+                FaultKind::CrashOn { point, .. } | FaultKind::PowerOff { point } if point.is_rare() => {
+                    long.max(RARE_MS_MIN)
+                }
                 _ => long,
             };
             faults.push(Fault { id, at_ms, until_ms: (at_ms + long).min(*to), kind });
@@ -281,6 +284,8 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
                 Point::Persist,
                 Point::AppendAck,
                 Point::VoteDurable,
+                Point::Elected,
+                Point::Elected,
                 Point::Reply,
                 Point::Applied,
                 Point::Checkpoint,

@@ -46,6 +46,8 @@ points! {
     VoteDurable => "vote_durable", "when its vote is on disk and has not left";
     /// A vote for another has left.
     VoteGrant => "vote_grant", "right after its vote has left";
+    /// A candidate has won.
+    Elected => "elected", "right after it was elected";
     /// A leader has granted a lease.
     LeaseGrant => "lease_grant", "right after it granted a lease";
     /// A leader has told what is stable.
@@ -72,6 +74,7 @@ impl Point {
                 | VoteAsk
                 | VoteDurable
                 | VoteGrant
+                | Elected
                 | SnapshotChunk
                 | SnapshotInstalled
                 | CheckpointBegun

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bank;
 pub mod bulk;
 pub mod counter;
+pub mod ddl;
 pub mod ids;
 pub mod locks;
 pub mod orders;
@@ -23,10 +24,11 @@ use crate::plan::LoadPlan;
 use plait_base::{Draws, Outcome, Slot};
 use plait_store::{Change, Column, ColumnType, Error, Isolation, Step, StepResult, TableDef, Value};
 
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     "bank",
     "bulk",
     "counter",
+    "ddl",
     "ids",
     "locks",
     "orders",
@@ -219,6 +221,7 @@ pub fn load(plan: &LoadPlan) -> Box<dyn Load> {
         "bank" => drive(plan, bank::Bank::new(plan.clone())),
         "bulk" => drive(plan, bulk::Bulk::new(plan.clone())),
         "counter" => drive(plan, counter::Counter::new(plan.clone())),
+        "ddl" => drive(plan, ddl::Ddl::new(plan.clone())),
         "ids" => drive(plan, ids::IdsLoad::new(plan.clone())),
         "locks" => drive(plan, locks::Locks::new(plan.clone())),
         "orders" => drive(plan, orders::Orders::new(plan.clone())),

@@ -105,6 +105,10 @@ impl World {
             Event::Consensus(Consensus::LeaderChanged { .. }) if self.write_under_way(|at| at == slot) => {
                 self.marks.set(Mark::LeaderChangedWithWrite);
             }
+            // The first leader of all has no predecessor.
+            Event::Consensus(Consensus::PredecessorAwaited { .. }) if self.judge.leaders.terms() > 1 => {
+                self.marks.set(Mark::PredecessorAwaited);
+            }
             Event::ChainDiffers { slot: other, index } => {
                 self.judge
                     .broken("chain", format!("{slot} finds that {other} has another chain at index {index}"));
@@ -162,7 +166,6 @@ fn mark(event: &Event) -> Option<Mark> {
             Consensus::LeaseRefused { .. } => Mark::LeaseRefused,
             Consensus::LeaseLost { why, .. } if why.starts_with("a gap") => Mark::LeaseLostByGap,
             Consensus::DeathProved { .. } => Mark::DeathProved,
-            Consensus::PredecessorAwaited { .. } => Mark::PredecessorAwaited,
             Consensus::MemberRemoved { .. } => Mark::MemberRemoved,
             Consensus::LearnerAdded { .. } => Mark::LearnerAdded,
             Consensus::VoterAdded { .. } => Mark::VoterAdded,

@@ -19,6 +19,7 @@ fn is_at(point: Point, from: Slot, output: &Output) -> bool {
         | (Point::Checkpoint, Output::Checkpoint(_))
         | (Point::Reply, Output::Reply { .. })
         | (Point::Applied, Output::Event(Event::Ordered { .. }))
+        | (Point::Elected, Output::Event(Event::Consensus(Consensus::Elected { .. })))
         | (Point::IdsReserved, Output::Event(Event::IdsReserved { .. }))
         | (Point::CheckpointBegun, Output::Event(Event::CheckpointBegun { .. }))
         | (Point::CheckpointDone, Output::Event(Event::CheckpointDone { .. }))
