@@ -141,6 +141,7 @@ async fn all(options: &Options) -> Res<Summary> {
             eprintln!("plait-chaos: a fault stands already and will be healed at the end: {text}");
         }
     }
+    prepare::reach(&target, options.deadline).await?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(interrupts(stop));
     let (plan, plan_span) = read_plan(&options.faults)?;
