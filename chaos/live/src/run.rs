@@ -262,7 +262,8 @@ async fn one(
         tokio::spawn(nemesis::run(plait, schedule.faults, floor.clone(), schedule.one_by_one, ends))
     });
     let pace = Pace { rate: options.rate, clients, span, seed };
-    let tally = drive(&mut *workload, &floor, &pace, stopped).await;
+    let tally = drive(&mut *workload, &floor, &pace, stopped.clone()).await;
+    let interrupted = *stopped.borrow();
     over.send_replace(true);
     let faults = match nemesis {
         Some(task) => task.await.expect("the nemesis does not panic"),
@@ -301,6 +302,7 @@ async fn one(
         rate: options.rate,
         clients,
         span_s: span.as_secs_f64(),
+        interrupted,
         target,
         tally,
         recorded: &recorded,
