@@ -111,6 +111,8 @@ fn what_can_not_be_run_is_refused_with_what_to_do() {
     let target = "mysql://a:b@127.0.0.1:1/d";
     let foreign = chaos(&["--target", target, "--faults", "kill"]).refused(2);
     assert!(foreign.err.contains("foreign"), "{foreign}");
+    let silent = chaos(&["--target", target, "--for", "1s"]).refused(5);
+    assert!(silent.err.contains("127.0.0.1:1"), "{silent}");
     chaos(&["--rate", "0"]).refused(2);
     assert_eq!(chaos(&["--for", "soon"]).code, Some(2));
     assert!(!empty.exists(), "nothing is made where nothing runs");

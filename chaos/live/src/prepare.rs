@@ -18,6 +18,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Errors by which a server says that it will never do this.
 const NEVER: &[u16] = &[1044, 1045, 1049, 1064, 1142, 1227, 1235];
 
+/// Whether every node takes a login, before anything is done.
+pub async fn reach(target: &Target, deadline: Duration) -> Res<()> {
+    for node in &target.nodes {
+        if let Err(why) = Connection::open(node, &target.login, deadline).await {
+            let what = format!("{} ({}:{}) takes no login", node.name, node.host, node.port);
+            return Err(match target.plait {
+                Some(_) => Fail::unfit(what, why).next("start what does not run: plait up"),
+                None => Fail::unfit(what, why)
+                    .next("check address, user, password and database of the target")
+                    .next("look whether that server runs"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Makes the tables and waits until every node shows what is in them.
 pub async fn tables(workload: &dyn Workload, target: &Target, deadline: Duration) -> Res<()> {
     let until = Instant::now() + SETUP_MAX;

@@ -1,7 +1,7 @@
 //! What happened, written down as it happens: one lock, one clock, so that the order of lines is the order of times.
 
 use crate::outage::{Outage, Outages};
-use plait_load::{Counts, End, History, Outcome, Txn};
+use plait_load::{Cause, Counts, End, History, Outcome, Txn};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -76,11 +76,11 @@ impl Record {
             Outcome::No => counts.fail += 1,
             Outcome::Unknown => counts.info += 1,
         }
-        if end.outcome != Outcome::Yes {
-            let why = match (end.code, end.reusable) {
-                (Some(code), _) => code.to_string(),
-                (None, true) => "gave up by itself".to_owned(),
-                (None, false) => "no answer".to_owned(),
+        if let Some(cause) = end.cause {
+            let why = match cause {
+                Cause::Refused(code) => code.to_string(),
+                Cause::GaveUp => "gave up by itself".to_owned(),
+                Cause::Lost => "no answer".to_owned(),
             };
             *inner.errors.entry(why).or_default() += 1;
         }

@@ -18,6 +18,8 @@ pub struct Report<'a> {
     pub rate: f64,
     pub clients: usize,
     pub span_s: f64,
+    /// The load ended before its time.
+    pub interrupted: bool,
     pub target: &'a Target,
     pub tally: Tally,
     pub recorded: &'a Recorded,
@@ -86,6 +88,7 @@ impl Report<'_> {
             "rate_per_s": self.rate,
             "clients": self.clients,
             "span_s": self.span_s,
+            "interrupted": self.interrupted,
             "target": if self.target.plait.is_some() { "plait" } else { "foreign" },
             "counts": self.counts(),
             "history": { "ok": history.ok, "fail": history.fail, "info": history.info },
@@ -156,6 +159,9 @@ impl Report<'_> {
         }
         for one in self.left_out {
             text += &format!("  left out: fault {} ({}): {}\n", one.id, one.kind, one.why);
+        }
+        if self.interrupted {
+            text += "  the load was interrupted before its time\n";
         }
         self.troubles.iter().for_each(|why| text += &format!("  ! {why}\n"));
         text + &format!("  {}\n", self.out.display())

@@ -141,6 +141,7 @@ async fn all(options: &Options) -> Res<Summary> {
             eprintln!("plait-chaos: a fault stands already and will be healed at the end: {text}");
         }
     }
+    prepare::reach(&target, options.deadline).await?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(interrupts(stop));
     let (plan, plan_span) = read_plan(&options.faults)?;
@@ -261,7 +262,8 @@ async fn one(
         tokio::spawn(nemesis::run(plait, schedule.faults, floor.clone(), schedule.one_by_one, ends))
     });
     let pace = Pace { rate: options.rate, clients, span, seed };
-    let tally = drive(&mut *workload, &floor, &pace, stopped).await;
+    let tally = drive(&mut *workload, &floor, &pace, stopped.clone()).await;
+    let interrupted = *stopped.borrow();
     over.send_replace(true);
     let faults = match nemesis {
         Some(task) => task.await.expect("the nemesis does not panic"),
@@ -300,6 +302,7 @@ async fn one(
         rate: options.rate,
         clients,
         span_s: span.as_secs_f64(),
+        interrupted,
         target,
         tally,
         recorded: &recorded,

@@ -4,7 +4,7 @@
 //! again: its client goes on as that number plus the number of clients.
 
 use crate::outcome::Outcome;
-use crate::run::End;
+use crate::run::{Cause, End};
 use crate::txn::Txn;
 use serde_json::{Map, Value, json};
 
@@ -72,8 +72,11 @@ impl History {
         }
         let mut line = self.line(time_ns, process.into(), end.outcome.word(), f, &end.value);
         if let Some(error) = &end.error {
-            let code = end.code.map_or_else(String::new, |code| format!("{code}: "));
-            line.insert("error".to_owned(), format!("{code}{error}").into());
+            let told = match end.cause {
+                Some(Cause::Refused(code)) => format!("{code}: {error}"),
+                _ => error.clone(),
+            };
+            line.insert("error".to_owned(), told.into());
         }
         with_node(line, &node)
     }

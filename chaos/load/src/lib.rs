@@ -22,7 +22,7 @@ mod workload;
 
 pub use history::{Counts, History};
 pub use outcome::{Answer, Outcome};
-pub use run::{End, Next, Run, Session};
+pub use run::{Cause, End, Next, Run, Session};
 pub use settings::{Choice, Isolation, Lock, Settings};
 pub use txn::{Begin, Do, Got, Rows, Script, Txn};
 pub use workload::{NAMES, UnknownWorkload, Workload, make};

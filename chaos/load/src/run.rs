@@ -24,14 +24,25 @@ pub enum Next {
     End(End),
 }
 
+/// What it ended by, if not by a *yes*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A server's error, with its number.
+    Refused(u16),
+    /// An answer that did not come.
+    Lost,
+    /// The transaction's own decision.
+    GaveUp,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct End {
     pub outcome: Outcome,
     /// Of the completion: with what was read if it is a *yes*, else as it was invoked.
     pub value: Value,
     pub error: Option<String>,
-    /// The error's number, if a server gave one.
-    pub code: Option<u16>,
+    /// `None` for a *yes*.
+    pub cause: Option<Cause>,
     /// The connection can be used for the next transaction. Else it is to be closed.
     pub reusable: bool,
 }
@@ -76,10 +87,10 @@ impl Run {
             (State::Beginning, Some(Answer::Done(_))) => self.step(None),
             (State::Setting | State::Beginning, Some(Answer::Refused { code, text })) => {
                 // The session is in a state that nobody knows.
-                Next::End(self.end(Outcome::No, Some(text), Some(code), false))
+                Next::End(self.end(Outcome::No, Some(text), Some(Cause::Refused(code)), false))
             }
             (State::Setting | State::Beginning, Some(Answer::Lost(why))) => {
-                Next::End(self.end(Outcome::No, Some(why), None, false))
+                Next::End(self.end(Outcome::No, Some(why), Some(Cause::Lost), false))
             }
             (State::Body, Some(Answer::Done(got))) => {
                 self.done_one |= self.txn.begin == Begin::Autocommit;
@@ -89,18 +100,18 @@ impl Run {
             (State::Body, Some(Answer::Lost(why))) => {
                 let open = self.txn.begin == Begin::Autocommit && !self.txn.reads_only;
                 let outcome = if open { Outcome::Unknown } else { Outcome::No };
-                Next::End(self.end(outcome, Some(why), None, false))
+                Next::End(self.end(outcome, Some(why), Some(Cause::Lost), false))
             }
             (State::Committing, Some(Answer::Done(_))) => Next::End(self.yes()),
             (State::Committing, Some(Answer::Refused { code, text })) => {
                 let known = self.txn.reads_only || is_definite(code);
                 let outcome = if known { Outcome::No } else { Outcome::Unknown };
                 // Galera may refuse a COMMIT and keep the transaction open.
-                self.undo(self.end(outcome, Some(text), Some(code), true))
+                self.undo(self.end(outcome, Some(text), Some(Cause::Refused(code)), true))
             }
             (State::Committing, Some(Answer::Lost(why))) => {
                 let outcome = if self.txn.reads_only { Outcome::No } else { Outcome::Unknown };
-                Next::End(self.end(outcome, Some(why), None, false))
+                Next::End(self.end(outcome, Some(why), Some(Cause::Lost), false))
             }
             (State::Undoing(end), Some(Answer::Done(_))) => Next::End(end),
             (State::Undoing(end), Some(_)) => Next::End(End { reusable: false, ..end }),
@@ -136,9 +147,11 @@ impl Run {
                 Next::Send("COMMIT".to_owned())
             }
             // Its script says so only where its statement found nothing to change.
-            (Do::Rollback(why), Begin::Autocommit) => Next::End(self.end(Outcome::No, Some(why), None, true)),
+            (Do::Rollback(why), Begin::Autocommit) => {
+                Next::End(self.end(Outcome::No, Some(why), Some(Cause::GaveUp), true))
+            }
             (Do::Rollback(why), Begin::Transaction) => {
-                self.undo(self.end(Outcome::No, Some(why), None, true))
+                self.undo(self.end(Outcome::No, Some(why), Some(Cause::GaveUp), true))
             }
         }
     }
@@ -146,11 +159,11 @@ impl Run {
     fn refused(&mut self, code: u16, text: String) -> Next {
         if self.txn.begin == Begin::Transaction {
             // A deadlock has undone it all, a time-out only the statement. Nothing was committed in either case.
-            return self.undo(self.end(Outcome::No, Some(text), Some(code), true));
+            return self.undo(self.end(Outcome::No, Some(text), Some(Cause::Refused(code)), true));
         }
         let known = self.txn.reads_only || (is_definite(code) && !self.done_one);
         let outcome = if known { Outcome::No } else { Outcome::Unknown };
-        Next::End(self.end(outcome, Some(text), Some(code), true))
+        Next::End(self.end(outcome, Some(text), Some(Cause::Refused(code)), true))
     }
 
     fn undo(&mut self, end: End) -> Next {
@@ -159,10 +172,16 @@ impl Run {
     }
 
     fn yes(&mut self) -> End {
-        End { outcome: Outcome::Yes, value: self.txn.script.value(), error: None, code: None, reusable: true }
+        End {
+            outcome: Outcome::Yes,
+            value: self.txn.script.value(),
+            error: None,
+            cause: None,
+            reusable: true,
+        }
     }
 
-    fn end(&self, outcome: Outcome, error: Option<String>, code: Option<u16>, reusable: bool) -> End {
-        End { outcome, value: self.txn.value.clone(), error, code, reusable }
+    fn end(&self, outcome: Outcome, error: Option<String>, cause: Option<Cause>, reusable: bool) -> End {
+        End { outcome, value: self.txn.value.clone(), error, cause, reusable }
     }
 }
