@@ -56,6 +56,11 @@ impl Record {
         (inner, now)
     }
 
+    /// All has been healed: what is read from here on must show whatever was acknowledged.
+    pub fn last_reads(&self) {
+        self.now().0.history.last_reads();
+    }
+
     pub fn invoke(&self, client: usize, node: &str, txn: &Txn) {
         let (mut inner, now) = self.now();
         let line = inner.history.invoke(now, client, node, txn);

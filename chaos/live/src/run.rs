@@ -286,6 +286,7 @@ async fn one(
         }
     }
     floor.record.note("healed", "all nodes");
+    floor.record.last_reads();
     let silent = prepare::last_reads(&*workload, &floor, clients).await;
     timed_out |= !silent.is_empty();
     troubles.extend(silent);

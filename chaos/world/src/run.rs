@@ -4,6 +4,7 @@ use crate::invariant::Violation;
 use crate::marks::Marks;
 use crate::plan::{FaultKind, OpPlan, Plan, Point};
 use crate::workload::recorded::Recorded;
+use crate::world::diagram::Diagram;
 use crate::world::story::{Level, Line};
 use crate::world::{Counts, Options, World};
 use crate::zoo::{self, Bug};
@@ -81,6 +82,8 @@ pub struct Report {
     pub checkpoints: Vec<u64>,
     #[serde(skip)]
     pub story: Vec<Line>,
+    #[serde(skip)]
+    pub diagram: Option<Diagram>,
     /// What clients asked for and were answered, of the workloads that are judged as a whole.
     #[serde(skip)]
     pub histories: Vec<Recorded>,
@@ -143,6 +146,11 @@ pub fn run(plan: &Plan, hash: bool, story: Option<Level>) -> Result<Report, OurB
     run_with(plan, Options { hash, story, ..Options::default() })
 }
 
+/// The same, with all that a picture of it needs.
+pub fn run_watched(plan: &Plan) -> Result<Report, OurBug> {
+    run_with(plan, Options { story: Some(Level::Story), diagram: true, ..Options::default() })
+}
+
 /// The same, with a list of the transactions that were begun.
 pub fn run_listing(plan: &Plan) -> Result<Report, OurBug> {
     run_with(plan, Options { list_ops: true, ..Options::default() })
@@ -199,6 +207,7 @@ fn run_with(plan: &Plan, options: Options) -> Result<Report, OurBug> {
         checkpoints: world.trace.take().map(|t| t.checkpoints).unwrap_or_default(),
         ops: world.made.take().unwrap_or_default(),
         histories: world.histories(),
+        diagram: world.diagram.take(),
         story: world.story.take().map(|s| s.lines.into()).unwrap_or_default(),
     })
 }

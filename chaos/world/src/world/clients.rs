@@ -509,6 +509,19 @@ impl World {
         if self.tells(Level::Story) {
             self.tell_end(c, &running, outcome, error);
         }
+        if let Some(diagram) = &mut self.diagram {
+            diagram.ops.push(super::diagram::Op {
+                op: running.at.op,
+                workload: self.plan.loads[self.clients[c].load].kind.clone(),
+                client: c,
+                slot: running.at.slot,
+                form: format!("{:?}{}", running.form, if running.writes { "" } else { ", reads only" }),
+                from_ns: if running.begun_ns == u64::MAX { running.asked_ns } else { running.begun_ns },
+                to_ns: now_ns,
+                outcome,
+                error: error.map(ToString::to_string),
+            });
+        }
         let client = &mut self.clients[c];
         let mut wait_ns = client.draws.below(self.plan.loads[client.load].pause_us * 2000);
         if matches!(error, Some(Error::NotPrimary { .. } | Error::TimedOut { .. }))

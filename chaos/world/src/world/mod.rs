@@ -8,6 +8,7 @@
 
 mod clients;
 pub mod clock;
+pub mod diagram;
 pub mod disk;
 mod faults;
 mod host;
@@ -95,6 +96,8 @@ pub struct Counts {
 pub struct Options {
     pub hash: bool,
     pub story: Option<Level>,
+    /// What a picture needs is kept.
+    pub diagram: bool,
     pub bug: Option<WorldBug>,
     /// Note each transaction as a plan would list it.
     pub list_ops: bool,
@@ -137,6 +140,7 @@ pub struct World {
     pub(crate) marks: Marks,
     pub(crate) trace: Option<Trace>,
     pub(crate) story: Option<Story>,
+    pub(crate) diagram: Option<diagram::Diagram>,
     /// The transactions that were begun, if they are to be listed.
     pub(crate) made: Option<Vec<OpPlan>>,
     out: Vec<Output>,
@@ -199,6 +203,7 @@ impl World {
             marks: Marks::default(),
             trace: options.hash.then(Trace::new),
             story: options.story.map(Story::new),
+            diagram: options.diagram.then(diagram::Diagram::default),
             made: options.list_ops.then(Vec::new),
             out: Vec::new(),
             plan,

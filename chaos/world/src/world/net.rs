@@ -20,6 +20,8 @@ pub struct Frame {
     pub bytes: Bytes,
     /// Something on the way changed it.
     pub spoiled: bool,
+    /// Its number in the diagram, if one is made.
+    pub drawn: Option<u64>,
     /// Of the processes that the connection joins: a frame never reaches another start of a node.
     pub lives: (u32, u32),
 }

@@ -107,7 +107,7 @@ impl World {
             return;
         };
         let lives = if from < to { (low, high) } else { (high, low) };
-        let mut frame = Frame { from, to, lane, bytes, spoiled: false, lives };
+        let mut frame = Frame { from, to, lane, bytes, spoiled: false, drawn: None, lives };
         let fate = self.net.send(self.now_ns, &frame);
         if let Some(bit) = fate.flip {
             let mut spoiled = frame.bytes.to_vec();
@@ -119,6 +119,9 @@ impl World {
             self.blame(fault);
         }
         let [first, again] = fate.due_ns;
+        if let Some(diagram) = &mut self.diagram {
+            frame.drawn = Some(diagram.sent(from, to, &frame.bytes, self.now_ns, first));
+        }
         match (first, again) {
             (None, _) => self.counts.frames_lost += 1,
             (Some(due_ns), None) => self.queue.push(due_ns, Happening::Frame(Box::new(frame))),
@@ -130,7 +133,7 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, frame: Frame) {
-        let Frame { from, to, lane, bytes, spoiled, lives } = frame;
+        let Frame { from, to, lane, bytes, spoiled, drawn, lives } = frame;
         let host = &self.hosts[to.at()];
         let gone = !host.runs() || host.life != lives.1 || host.heard_down[from.at()] >= lives.0;
         if host.life != lives.1 {
@@ -138,6 +141,9 @@ impl World {
         }
         if gone || self.net.is_cut(from, to) {
             self.counts.frames_lost += 1;
+            if let (Some(diagram), Some(number)) = (&mut self.diagram, drawn) {
+                diagram.lost(number);
+            }
             return;
         }
         // The door of a real node asks the same of each frame.
