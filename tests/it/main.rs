@@ -5,6 +5,7 @@ mod disks;
 mod durability;
 mod faults;
 mod hostile;
+mod judge;
 mod life;
 mod live;
 mod roundtrip;

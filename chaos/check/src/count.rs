@@ -264,7 +264,7 @@ pub fn set(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
     Ok(found.verdict("set", model, history))
 }
 
-/// Ids that are handed out: none twice.
+/// Ids that are handed out: none twice, and a read of all of them when all is over lacks none.
 pub fn ids(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
     let mut seen: BTreeMap<&Value, &Call<Value>> = BTreeMap::new();
     let mut found = Found::new();
@@ -282,6 +282,15 @@ pub fn ids(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
             .ok_or_else(|| Bad::new(call.line, "an id was generated and is not there"))?;
         if let Some(other) = seen.insert(id, call) {
             found.add("duplicate-ids", &[other, call], || format!("T1 and T2 were both given {id}."));
+        }
+    }
+    for call in reads(history).filter(|c| c.last) {
+        let Some(items) = call.got.as_ref().and_then(Value::list) else { continue };
+        let has: std::collections::BTreeSet<&Value> = items.iter().collect();
+        for (id, given) in seen.iter().filter(|(id, given)| !has.contains(*id) && before(given, call)) {
+            found.add("lost-acknowledgement", &[given, call], || {
+                format!("T1 was given {id}; T2 read all ids after all was over, and it is not there.")
+            });
         }
     }
     if seen.is_empty() {

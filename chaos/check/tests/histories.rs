@@ -291,6 +291,8 @@ fn sums_and_sets() {
     let ids = in_turn(&[("0", "generate", "null", "ok 4"), ("1", "generate", "null", "ok 5")]);
     assert_eq!(judge(&ids, "ids", "linearizable").valid, Valid::Yes);
     assert_eq!(types(&ids.replace("\"value\":5", "\"value\":4"), "ids", "linearizable"), ["duplicate-ids"]);
+    let read = in_turn(&[("2", "read", "null", "ok [4]")]).replacen('{', "{\"final\":true,", 1);
+    assert_eq!(types(&format!("{ids}{read}"), "ids", "linearizable"), ["lost-acknowledgement"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod show;
 
 use crate::hunt::{self, Hunt};
-use crate::{bank, live, replay, shrink, twin, zoo_table};
+use crate::{bank, explain, live, replay, report, shrink, twin, zoo_table};
 use clap::{Args, Parser, Subcommand};
 use plait_world::plan::{self, Plan};
 use plait_world::run::{Report, Verdict, keep_panics, run};
@@ -150,6 +150,19 @@ enum Verb {
     Shrink(Shrink),
     /// Runs every plan of a directory; each of them failed once.
     Bank { dir: PathBuf },
+    /// Writes what happened in a run into one HTML file: a plan, a seed, or the directory of a `live` run.
+    Report {
+        /// A plan file, or a directory that `live` wrote.
+        #[arg(required_unless_present = "seed", conflicts_with = "seed")]
+        path: Option<PathBuf>,
+        #[arg(long)]
+        seed: Option<u64>,
+        #[command(flatten)]
+        what: What,
+        /// Where it is written; else `report.html` beside the plan, in the directory, or here.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Judges a history, whoever recorded it. Exit 0 valid, 1 invalid, 2 not a history, 3 unknown.
     Check(crate::check::Check),
     /// What there is: profiles, workloads, faults, bugs.
@@ -217,6 +230,7 @@ pub fn main() -> ExitCode {
         Verb::Zoo { bug, seeds, ranges, jobs, profile } => zoo_verb(bug, seeds, ranges, jobs, &profile, json),
         Verb::Shrink(args) => shrink_verb(args, json),
         Verb::Bank { dir } => bank::bank(&dir, json).map(ExitCode::from),
+        Verb::Report { path, seed, what, out } => report_verb(path, seed, &what, out),
         Verb::Check(ask) => crate::check::check(&ask).map(ExitCode::from),
         Verb::List => {
             show::list(json);
@@ -401,6 +415,32 @@ fn run_one(plan: &Plan, level: Option<Level>, print_plan: bool, json: bool) -> A
         show::report(plan, &report, short, json);
         report.verdict
     })))
+}
+
+fn report_verb(path: Option<PathBuf>, seed: Option<u64>, what: &What, out: Option<PathBuf>) -> Answer {
+    if let Some(dir) = path.as_deref().filter(|path| path.is_dir()) {
+        let data = explain::of_directory(dir)?;
+        write_report(&data, &out.unwrap_or_else(|| dir.join("report.html")))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (beside, command) = match (&path, seed) {
+        (Some(file), _) => (file.with_extension("html"), format!("plait chaos replay {}", file.display())),
+        (None, seed) => ("report.html".into(), to_draw(what).command(seed.unwrap_or_default())),
+    };
+    let plan = the_plan(seed, path, what)?;
+    let report = match plait_world::run::run_watched(&plan) {
+        Ok(report) => report,
+        Err(why) => return Ok(code(Err(why))),
+    };
+    write_report(&explain::of_run(&plan, &report, &command), &out.unwrap_or(beside))?;
+    Ok(code(Ok(report.verdict)))
+}
+
+/// Writes the page, and says where it is.
+pub fn write_report(data: &serde_json::Value, to: &std::path::Path) -> Result<(), Usage> {
+    std::fs::write(to, report::page(data)).map_err(|why| Usage(format!("{}: {why}", to.display())))?;
+    println!("report: {}", to.display());
+    Ok(())
 }
 
 fn shrink_verb(args: Shrink, json: bool) -> Answer {

@@ -6,7 +6,7 @@ use crate::cli::Usage;
 use plait_base::Outcome;
 use plait_check::{Ask, Format, Model, Verdict, Workload};
 use plait_world::plan::Plan;
-use plait_world::run::{OurBug, Report};
+use plait_world::run::Report;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,7 +28,8 @@ pub fn of_run(plan: &Plan, report: &Report, command: &str) -> Value {
     for (n, recorded) in report.histories.iter().enumerate() {
         let base = n as u64 * HISTORY;
         operations.extend(operations_of(&recorded.text, recorded.workload, base));
-        let Some((workload, model)) = Workload::parse(recorded.workload).zip(Model::parse(recorded.model)) else {
+        let Some((workload, model)) = Workload::parse(recorded.workload).zip(Model::parse(recorded.model))
+        else {
             continue;
         };
         let ask = Ask { workload, model, format: Some(Format::Json), total: None, exact: true };
@@ -91,8 +92,9 @@ pub fn of_run(plan: &Plan, report: &Report, command: &str) -> Value {
 pub fn of_directory(dir: &Path) -> Result<Value, Usage> {
     let read = |name: &str| {
         let path = dir.join(name);
-        std::fs::read_to_string(&path)
-            .map_err(|why| Usage(format!("{}: {why}; name a directory that `live` wrote, or a plan", path.display())))
+        std::fs::read_to_string(&path).map_err(|why| {
+            Usage(format!("{}: {why}; name a directory that `live` wrote, or a plan", path.display()))
+        })
     };
     let history = read("history.jsonl")?;
     let document: Value = serde_json::from_str(&read("verdict.json")?)
@@ -101,8 +103,12 @@ pub fn of_directory(dir: &Path) -> Result<Value, Usage> {
     let operations = operations_of(&history, &workload, 0);
     let judged = &document["judged"];
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let end = operations.iter().filter_map(|op| op["to_ms"].as_f64().or(op["from_ms"].as_f64())).fold(0.0, f64::max);
-    let mut nodes: Vec<String> = operations.iter().filter_map(|op| op["node"].as_str().map(str::to_owned)).collect();
+    let end = operations
+        .iter()
+        .filter_map(|op| op["to_ms"].as_f64().or(op["from_ms"].as_f64()))
+        .fold(0.0, f64::max);
+    let mut nodes: Vec<String> =
+        operations.iter().filter_map(|op| op["node"].as_str().map(str::to_owned)).collect();
     nodes.sort();
     nodes.dedup();
     let faults: Vec<Value> = list(&document["outages"])
@@ -147,7 +153,8 @@ fn operations_of(history: &str, workload: &str, base: u64) -> Vec<Value> {
     let lines = history.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     for line in lines {
         let Some(process) = line["process"].as_u64() else { continue };
-        let (index, at_ms) = (base + line["index"].as_u64().unwrap_or(0), ms(line["time"].as_u64().unwrap_or(0)));
+        let (index, at_ms) =
+            (base + line["index"].as_u64().unwrap_or(0), ms(line["time"].as_u64().unwrap_or(0)));
         if line["type"] == "invoke" {
             open.insert(process, operations.len());
             operations.push(json!({
@@ -180,9 +187,4 @@ fn anomalies_of(judged: &Value, workload: &str, base: u64) -> Vec<Value> {
         }
     }
     anomalies
-}
-
-/// A plan's run, watched.
-pub fn watched(plan: &Plan) -> Result<Report, OurBug> {
-    plait_world::run::run_watched(plan)
 }

@@ -1,5 +1,7 @@
 //! `live`: workloads and faults on real processes, from the command line.
 
+use crate::cli::Usage;
+use crate::{explain, report};
 use clap::Args;
 use plait_live::{Cluster, Fail, Faults, Options, Summary};
 use plait_load::{Choice, Isolation, Lock, Settings};
@@ -158,6 +160,7 @@ fn from_the_clock() -> u64 {
 pub fn live(args: LiveArgs, json: bool) -> ExitCode {
     match plait_live::run(&args.options()) {
         Ok(Summary { document, text, exit }) => {
+            let text = text + &reports(&document);
             match json {
                 true => println!("{}", serde_json::to_string_pretty(&document).expect("JSON prints")),
                 false => print!("{text}"),
@@ -172,6 +175,24 @@ pub fn live(args: LiveArgs, json: bool) -> ExitCode {
             ExitCode::from(code(&fail))
         }
     }
+}
+
+/// Writes the report of each workload beside its history, and says where they are.
+fn reports(document: &serde_json::Value) -> String {
+    let all = document["workloads"].as_array().into_iter().flatten();
+    let dirs = all.filter_map(|one| one["out"].as_str().map(PathBuf::from));
+    dirs.map(|dir| {
+        let page = explain::of_directory(&dir).map_err(|Usage(why)| why).and_then(|data| {
+            let file = dir.join("report.html");
+            std::fs::write(&file, report::page(&data)).map_err(|why| format!("{}: {why}", file.display()))?;
+            Ok(file)
+        });
+        match page {
+            Ok(file) => format!("report: {}\n", file.display()),
+            Err(why) => format!("no report: {why}\n"),
+        }
+    })
+    .collect()
 }
 
 fn code(fail: &Fail) -> u8 {

@@ -3,9 +3,11 @@
 mod bank;
 mod check;
 mod cli;
+mod explain;
 mod hunt;
 mod live;
 mod replay;
+mod report;
 mod shrink;
 mod twin;
 mod zoo_table;

@@ -228,12 +228,17 @@ fn write(path: &Path, value: &Value) -> Res<()> {
     std::fs::write(path, text + "\n").map_err(|why| unwritable(path, &why))
 }
 
-fn model_of(options: &Options) -> &str {
-    match (&options.model, options.settings.isolation) {
-        (Some(model), _) => model,
-        (None, Isolation::ReadCommitted) => "read-committed",
-        (None, Isolation::RepeatableRead) => "snapshot-isolation",
-        (None, Isolation::Serializable) => "serializable",
+/// What a cluster of ours promises is the strong form of each isolation: nobody reads less than what was answered before
+/// (DESIGN law 8). Of a foreign one only the isolation itself is asked.
+fn model_of<'a>(options: &'a Options, target: &Target) -> &'a str {
+    match (&options.model, options.settings.isolation, target.plait.is_some()) {
+        (Some(model), ..) => model,
+        (None, Isolation::ReadCommitted, true) => "strong-read-committed",
+        (None, Isolation::RepeatableRead, true) => "strong-snapshot-isolation",
+        (None, Isolation::Serializable, true) => "strict-serializable",
+        (None, Isolation::ReadCommitted, false) => "read-committed",
+        (None, Isolation::RepeatableRead, false) => "snapshot-isolation",
+        (None, Isolation::Serializable, false) => "serializable",
     }
 }
 
@@ -293,7 +298,7 @@ async fn one(
     let recorded =
         floor.record.finish(outages).map_err(|why| unwritable(&file, &std::io::Error::other(why)))?;
 
-    let model = model_of(options);
+    let model = model_of(options, target);
     let verdict = judged(&file, name, model)?;
     let report = Report {
         workload: name,

@@ -11,7 +11,7 @@ use crate::plan::LoadPlan;
 use crate::workload::{At, End};
 use plait_base::{Draws, Outcome, Slot};
 use plait_check::{Ask, Model, Valid};
-use plait_load::{Begin, Choice, Do, Got, History, Isolation, Lock, Settings, Txn};
+use plait_load::{Begin, Cause, Choice, Do, Got, History, Isolation, Lock, Settings, Txn};
 use plait_store::{Isolation as Level, Step, StepResult, TableDef, Value};
 
 /// Writes of a key before it is retired.
@@ -179,8 +179,14 @@ impl Load for Recording {
             plait_load::Outcome::Yes => txn.script.value(),
             _ => txn.value.clone(),
         };
-        let (code, error) = end.error.map_or((None, None), |e| (Some(e.code().0), Some(e.to_string())));
-        let end = plait_load::End { outcome, value, error, code, reusable: true };
+        let cause = match (outcome, end.error) {
+            (plait_load::Outcome::Yes, _) => None,
+            (_, Some(error)) => Some(Cause::Refused(error.code().0)),
+            (_, None) if end.outcome == Outcome::Yes => Some(Cause::GaveUp),
+            (_, None) => Some(Cause::Lost),
+        };
+        let error = end.error.map(ToString::to_string);
+        let end = plait_load::End { outcome, value, error, cause, reusable: true };
         let line = self.history.complete(judge.now_ns, client, &end);
         self.write(&line);
     }
@@ -219,7 +225,7 @@ impl Load for Recording {
         }
         let value = txn.script.value();
         let outcome = plait_load::Outcome::Yes;
-        let end = plait_load::End { outcome, value, error: None, code: None, reusable: true };
+        let end = plait_load::End { outcome, value, error: None, cause: None, reusable: true };
         let line = self.history.complete(judge.now_ns, clerk, &end);
         self.write(&line);
     }

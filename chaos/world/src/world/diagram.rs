@@ -2,6 +2,7 @@
 //!
 //! Kept only when somebody will look at it; like the story it changes nothing in the run.
 
+use bytes::Bytes;
 use plait_base::{Outcome, Slot};
 use plait_consensus::Sign;
 use plait_replica::Frame;
@@ -43,7 +44,7 @@ pub struct Diagram {
 }
 
 /// What a frame is about: of several messages the one that matters most to a reader.
-fn kind(from: Slot, bytes: &[u8]) -> &'static str {
+fn kind(from: Slot, bytes: &Bytes) -> &'static str {
     const BY_WEIGHT: [(Sign, &str); 8] = [
         (Sign::VoteAsk, "vote asked for"),
         (Sign::VoteGrant, "vote"),
@@ -61,12 +62,18 @@ fn kind(from: Slot, bytes: &[u8]) -> &'static str {
 
 impl Diagram {
     /// Returns the message's number, by which its end is told.
-    pub fn sent(&mut self, from: Slot, to: Slot, bytes: &[u8], now_ns: u64, due_ns: Option<u64>) -> u64 {
+    pub fn sent(&mut self, from: Slot, to: Slot, bytes: &Bytes, now_ns: u64, due_ns: Option<u64>) -> u64 {
         if self.messages.len() == MESSAGES_MAX {
             self.messages.pop_front();
             self.dropped += 1;
         }
-        self.messages.push_back(Message { from, to, kind: kind(from, bytes), from_ns: now_ns, to_ns: due_ns });
+        self.messages.push_back(Message {
+            from,
+            to,
+            kind: kind(from, bytes),
+            from_ns: now_ns,
+            to_ns: due_ns,
+        });
         self.dropped + self.messages.len() as u64 - 1
     }
 

@@ -13,7 +13,15 @@ fn net() -> Net {
 }
 
 fn frame(from: u8, to: u8, lane: Lane) -> Frame {
-    Frame { from: slot(from), to: slot(to), lane, bytes: Bytes::from_static(b"x"), spoiled: false, drawn: None, lives: (1, 1) }
+    Frame {
+        from: slot(from),
+        to: slot(to),
+        lane,
+        bytes: Bytes::from_static(b"x"),
+        spoiled: false,
+        drawn: None,
+        lives: (1, 1),
+    }
 }
 
 fn dues(net: &mut Net, frames: usize) -> Vec<Option<u64>> {

@@ -1,0 +1,4 @@
+//! placeholder
+pub fn page(data: &serde_json::Value) -> String {
+    data.to_string()
+}
