@@ -65,7 +65,11 @@ fn what_was_due_is_accounted_for_while_nodes_are_killed() {
     assert_eq!(ran.code, Some(0), "{ran}");
     let document = ran.json();
     let bank = &document["workloads"][0];
-    assert_eq!((bank["verdict"].as_str(), bank["judged"]["valid"].as_bool()), (Some("valid"), Some(true)), "{bank}");
+    assert_eq!(
+        (bank["verdict"].as_str(), bank["judged"]["valid"].as_bool()),
+        (Some("valid"), Some(true)),
+        "{bank}"
+    );
     assert!(out.join("report.html").is_file(), "a report lies beside the history");
 
     let count = |name: &str| bank["counts"][name].as_u64().unwrap_or_else(|| panic!("no {name}: {bank}"));

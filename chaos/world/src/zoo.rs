@@ -111,8 +111,6 @@ impl Bug {
                     "chain", "panic", "commit", "leader", "ack", "ledger", "lease", "total", "count", "live",
                 ],
                 O::FailedWriteTaken => &["ack", "commit", "ledger", "panic", "open"],
-                O::VoteAskedUnwritten => &["leader"],
-                O::ChangeNotNoted => &["live", "stall"],
             },
             Bug::Store(bug) => match bug {
                 S::LastSeenAtCommit | S::SameOriginSkipped | S::CertWindowOffByOne => {

@@ -79,10 +79,6 @@ bugs! {
     FrameNotChecked,
     /// A write that failed, as on a full disk, is taken for one that was done.
     FailedWriteTaken,
-    /// A candidate asks for votes before its own is written.
-    VoteAskedUnwritten,
-    /// A change of members is not written down when it is applied.
-    ChangeNotNoted,
 }
 
 #[cfg(feature = "zoo")]

@@ -1,6 +1,6 @@
 //! How a run is shown to a person: the plan, the story, the verdict, and the command that replays it.
 
-use plait_world::plan::{FaultKind, PROFILES, Plan};
+use plait_world::plan::{FaultKind, PROFILES, Plan, Point};
 use plait_world::run::{Report, Verdict};
 use plait_world::world::story::Line;
 use plait_world::zoo::Bug;
@@ -88,6 +88,7 @@ pub fn list(as_json: bool) {
             "profiles": PROFILES,
             "workloads": plait_world::workload::NAMES,
             "faults": FaultKind::NAMES,
+            "points": Point::NAMES,
             "bugs": bugs,
         });
         return println!("{}", serde_json::to_string_pretty(&value).expect("JSON prints"));
@@ -95,6 +96,7 @@ pub fn list(as_json: bool) {
     println!("profiles   {}", PROFILES.join(", "));
     println!("workloads  {}", plait_world::workload::NAMES.join(", "));
     println!("faults     {}", FaultKind::NAMES.join(", "));
+    println!("points     {}", Point::NAMES.join(", "));
     println!("bugs");
     for bug in bugs {
         let built = if bug.built() { "" } else { "  (not in this build: --features zoo)" };

@@ -107,9 +107,6 @@ impl Consensus {
     /// wait for ever for the word of one that is gone: of a lost one that it was removed, or of one that died after
     /// somebody else had been made a voter.
     fn note_commit(&mut self) {
-        if zoo::on(Bug::ChangeNotNoted) {
-            return;
-        }
         let group = self.group.as_mut().expect("a member writes");
         let hard = hard_state(&group.raw);
         let mut ops = Vec::new();

@@ -194,10 +194,9 @@ impl Consensus {
             std::mem::take(&mut later).into_iter().for_each(|m| self.send_raft(m));
         } else if must_sync || busy {
             let free;
-            (free, later) = later.into_iter().partition(|m| {
-                promises_term_alone(m.get_msg_type()) && Term(m.term) <= durable_term
-                    || zoo::on(Bug::VoteAskedUnwritten) && m.get_msg_type() == MessageType::MsgRequestVote
-            });
+            (free, later) = later
+                .into_iter()
+                .partition(|m| promises_term_alone(m.get_msg_type()) && Term(m.term) <= durable_term);
             free.into_iter().for_each(|m| self.send_raft(m));
         }
         if must_sync {

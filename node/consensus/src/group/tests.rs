@@ -511,3 +511,17 @@ fn what_was_held_back_is_lost_with_its_node_and_comes_again() {
     table.pass(Duration::from_secs(1));
     assert_eq!(table.applied[&slot(3)], table.applied[&slot(1)]);
 }
+
+#[test]
+fn a_frame_that_was_changed_on_its_way_is_refused_whichever_bit_it_was() {
+    let applied = Message::Applied { strand: Strand::Store, index: Index(77), chain: 0x1234_5678_9abc_def0 };
+    let frame = Frame { from: Some(MemberId::first(slot(1))), messages: vec![applied] };
+    let whole = frame.encode();
+    assert_eq!(Frame::decode(slot(1), &whole), Ok(frame));
+    for bit in 0..whole.len() * 8 {
+        let mut spoiled = whole.to_vec();
+        spoiled[bit / 8] ^= 1 << (bit % 8);
+        let found = Frame::decode(slot(1), &spoiled.into());
+        assert!(matches!(found, Err(plait_base::codec::Error::Checksum { .. })), "bit {bit}: {found:?}");
+    }
+}

@@ -99,3 +99,37 @@ proptest! {
         prop_assert!(!disk.busy());
     }
 }
+
+#[test]
+fn a_misdirected_write_leaves_its_place_empty_and_spares_the_newest() {
+    let mut moved = 0;
+    for seed in 0..64 {
+        let mut disk = with_file(200);
+        for n in 0..20 {
+            disk.persist(write(n + 2, n * 10, &[n as u8 + 1; 10]));
+            disk.synced();
+        }
+        let newest = (20 - ROT_DISTANCE_WRITES) * 10;
+        let (_, at) = disk.misdirect(&mut Draws::new(seed, "rot", 0)).expect("there are old writes");
+        let bytes = disk.read(LOG).expect("the file is there");
+        assert!(at < newest as u64);
+        assert!(bytes[at as usize..at as usize + 10].iter().all(|byte| *byte == 0));
+        assert!((newest..200).all(|place| bytes[place] == (place / 10) as u8 + 1), "the newest are spared");
+        let lost = at as u8 / 10 + 1;
+        moved += usize::from(bytes.contains(&lost));
+    }
+    assert_eq!(moved, 64, "what was meant for one place is at another");
+}
+
+#[test]
+fn a_full_disk_keeps_a_part_of_what_it_was_given_and_says_what_it_did_not() {
+    let mut disk = with_file(8);
+    disk.persist(write(2, 0, b"a"));
+    disk.persist(write(3, 1, b"b"));
+    assert_eq!(disk.refused(&mut Draws::new(1, "disk.full", 0)), Some(2));
+    assert_eq!(
+        disk.read(LOG).expect("the file is there"),
+        [0; 8],
+        "the one write is the one that did not fit"
+    );
+}

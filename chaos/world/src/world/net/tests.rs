@@ -85,3 +85,14 @@ proptest! {
         prop_assert!(lost.abs_diff(expected) < 150, "{} of 4,000 lost, expected about {}", lost, expected);
     }
 }
+
+#[test]
+fn a_bit_that_flips_is_one_of_the_frames_own() {
+    let mut net = net();
+    net.add(slot(1), slot(2), (0, 0), Rule::Flip { per_mille: 500 });
+    let frame = frame(1, 2, Lane::Bulk);
+    let flips: Vec<Option<u64>> = (0..200).map(|n| net.send(n * 1_000_000, &frame).flip).collect();
+    assert!(flips.iter().flatten().all(|bit| *bit < 8), "the frame has one byte");
+    let spoiled = flips.iter().flatten().count();
+    assert!((60..140).contains(&spoiled), "{spoiled} of 200");
+}
