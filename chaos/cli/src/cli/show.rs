@@ -66,7 +66,8 @@ pub fn report(plan: &Plan, report: &Report, short: bool, as_json: bool) {
     if let Some(hash) = &report.hash {
         println!("  hash {hash}");
     }
-    if report.verdict == Verdict::Invalid {
+    // A plan that lists its transactions is more than its seed.
+    if report.verdict == Verdict::Invalid && plan.ops.is_none() {
         let draw = super::ToDraw { profile: plan.profile.clone(), workload: None, bug: plan.bug.clone() };
         println!("\nreplay: {} --story", draw.command(plan.seed));
     }
