@@ -6,6 +6,8 @@ mod cli;
 mod hunt;
 mod live;
 mod replay;
+#[cfg_attr(not(test), expect(dead_code, reason = "no verb writes a report yet"))]
+mod report;
 mod shrink;
 mod twin;
 mod zoo_table;
