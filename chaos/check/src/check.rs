@@ -116,12 +116,6 @@ fn values(bytes: &[u8], format: Option<Format>) -> Result<crate::history::Histor
     crate::history::parse(bytes, format, &mut |_, value| Ok((!value.is_nil()).then_some(value)))
 }
 
-impl Default for Value {
-    fn default() -> Value {
-        Value::Nil
-    }
-}
-
 /// Whether a history of registers is one of transactions rather than of single reads and writes.
 fn transactions(bytes: &[u8], format: Option<Format>) -> Result<bool, Bad> {
     let mut any = false;

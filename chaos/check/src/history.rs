@@ -88,12 +88,15 @@ impl<T> History<T> {
     }
 }
 
+/// Makes of an operation's value what a judge needs.
+type Shape<'a, T> = &'a mut dyn FnMut(&Line, Value) -> Result<Option<T>, Bad>;
+
 /// Reads a history; `shape` makes of each operation's value what its judge needs (`None`: it says nothing), or says what
 /// is wrong with it.
 pub fn parse<T: Default>(
     bytes: &[u8],
     format: Option<Format>,
-    shape: &mut dyn FnMut(&Line, Value) -> Result<Option<T>, Bad>,
+    shape: Shape<T>,
 ) -> Result<History<T>, Bad> {
     let mut pairing = Pairing { calls: Vec::new(), open: Map::keyed(0), places: 0, indexed: None };
     read::each(bytes, format, &mut |line, value| pairing.take(line, value, shape))?;
@@ -114,7 +117,7 @@ impl<T: Default> Pairing<T> {
         &mut self,
         line: usize,
         mut map: Value,
-        shape: &mut dyn FnMut(&Line, Value) -> Result<Option<T>, Bad>,
+        shape: Shape<T>,
     ) -> Result<(), Bad> {
         if !matches!(map, Value::Map(_)) {
             return Err(Bad::new(line, format!("an operation is a map, and this is {}", short(&map))));

@@ -269,7 +269,7 @@ pub fn boundary(anomalies: &[&str]) -> (Vec<&'static str>, Vec<&'static str>) {
         let below = closure(IMPLIES, &[name]);
         !below.iter().any(|m| m != name && broken.contains(m))
     };
-    broken.iter().copied().partition(|name| weakest(&name))
+    broken.iter().copied().partition(|name| weakest(name))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// What JSON and EDN have in common. A keyword is text without its colon; a set is a list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Value {
+    #[default]
     Nil,
     Bool(bool),
     Int(i64),

@@ -126,6 +126,9 @@ enum Verb {
         seeds: Range<u64>,
         #[command(flatten)]
         what: What,
+        /// Another build of this program for the second process, as in target/debug/plait-chaos.
+        #[arg(long)]
+        with: Option<PathBuf>,
         /// What a child of this verb does; not for people.
         #[arg(long, hide = true)]
         child: Option<twin::Child>,
@@ -220,11 +223,11 @@ pub fn main() -> ExitCode {
             let hunt = Hunt { seeds, what: to_draw(&what), jobs, time, all, save };
             code(hunt::hunt(&hunt, json))
         }),
-        Verb::Twin { seeds, what, child } => check(&what).map(|bug| {
+        Verb::Twin { seeds, what, with, child } => check(&what).map(|_| {
             let draw = to_draw(&what);
             match child {
-                Some(child) => code(twin::child(child, seeds, &draw, bug)),
-                None => code(twin::twin(seeds, &draw, bug, json)),
+                Some(child) => code(twin::child(child, seeds, &draw)),
+                None => code(twin::twin(seeds, &draw, with.as_deref(), json)),
             }
         }),
         Verb::Zoo { bug, seeds, ranges, jobs, profile } => zoo_verb(bug, seeds, ranges, jobs, &profile, json),

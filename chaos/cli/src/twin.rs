@@ -8,10 +8,10 @@
 use crate::cli::ToDraw;
 use plait_world::run::{OurBug, Verdict, run};
 use plait_world::world::story::Level;
-use plait_world::zoo::Bug;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::process::{Child as Process, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,7 +26,7 @@ pub enum Child {
 /// How often a pair that differed is asked for its events, if these come out equal.
 const TRIES_MAX: usize = 6;
 
-pub fn child(child: Child, seeds: Range<u64>, draw: &ToDraw, _bug: Option<Bug>) -> Result<Verdict, OurBug> {
+pub fn child(child: Child, seeds: Range<u64>, draw: &ToDraw) -> Result<Verdict, OurBug> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         if child == Child::NoisyHashes {
@@ -57,15 +57,19 @@ pub fn child(child: Child, seeds: Range<u64>, draw: &ToDraw, _bug: Option<Bug>) 
     Ok(Verdict::Valid)
 }
 
-fn spawn(child: Child, seeds: &Range<u64>, draw: &ToDraw) -> Result<Process, OurBug> {
-    let me =
-        std::env::current_exe().map_err(|why| OurBug(format!("this program does not find itself: {why}")))?;
+/// `program`: another build of this one, else this one.
+fn spawn(child: Child, seeds: &Range<u64>, draw: &ToDraw, program: Option<&Path>) -> Result<Process, OurBug> {
+    let me = match program {
+        Some(other) => other.to_owned(),
+        None => std::env::current_exe()
+            .map_err(|why| OurBug(format!("this program does not find itself: {why}")))?,
+    };
     let name = match child {
         Child::Hashes => "hashes",
         Child::NoisyHashes => "noisy-hashes",
         Child::Events => "events",
     };
-    let mut command = Command::new(me);
+    let mut command = Command::new(&me);
     command.args(["twin", "--seeds", &format!("{}..{}", seeds.start, seeds.end), "--child", name]);
     command.args(["--profile", &draw.profile]);
     for (flag, value) in [("--workload", &draw.workload), ("--bug", &draw.bug)] {
@@ -83,7 +87,7 @@ fn spawn(child: Child, seeds: &Range<u64>, draw: &ToDraw) -> Result<Process, Our
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|why| OurBug(format!("no child: {why}")))
+        .map_err(|why| OurBug(format!("no child ({}): {why}", me.display())))
 }
 
 fn lines(process: &mut Process) -> impl Iterator<Item = String> + use<> {
@@ -91,8 +95,15 @@ fn lines(process: &mut Process) -> impl Iterator<Item = String> + use<> {
     BufReader::new(out).lines().map_while(Result::ok)
 }
 
-pub fn twin(seeds: Range<u64>, draw: &ToDraw, _bug: Option<Bug>, as_json: bool) -> Result<Verdict, OurBug> {
-    let mut pair = [spawn(Child::Hashes, &seeds, draw)?, spawn(Child::NoisyHashes, &seeds, draw)?];
+/// `other`: the program of the second process, which may be another build.
+pub fn twin(
+    seeds: Range<u64>,
+    draw: &ToDraw,
+    other: Option<&Path>,
+    as_json: bool,
+) -> Result<Verdict, OurBug> {
+    let mut pair =
+        [spawn(Child::Hashes, &seeds, draw, None)?, spawn(Child::NoisyHashes, &seeds, draw, other)?];
     let [mut a, mut b] = pair.each_mut().map(lines);
     let mut compared = 0;
     let mut differing = None;
@@ -119,7 +130,7 @@ pub fn twin(seeds: Range<u64>, draw: &ToDraw, _bug: Option<Bug>, as_json: bool) 
         }
         return Ok(Verdict::Valid);
     };
-    let first = first_difference(seed, draw)?;
+    let first = first_difference(seed, draw, other)?;
     let point = first_point(&x, &y);
     let from = point * plait_world::world::trace::CHECKPOINT_OUTPUTS as usize;
     let to = from + plait_world::world::trace::CHECKPOINT_OUTPUTS as usize;
@@ -157,10 +168,11 @@ struct Difference {
     other: String,
 }
 
-fn first_difference(seed: u64, draw: &ToDraw) -> Result<Option<Difference>, OurBug> {
+fn first_difference(seed: u64, draw: &ToDraw, other: Option<&Path>) -> Result<Option<Difference>, OurBug> {
     for _ in 0..TRIES_MAX {
         let seeds = seed..seed + 1;
-        let mut pair = [spawn(Child::Events, &seeds, draw)?, spawn(Child::Events, &seeds, draw)?];
+        let mut pair =
+            [spawn(Child::Events, &seeds, draw, None)?, spawn(Child::Events, &seeds, draw, other)?];
         let [mut a, mut b] = pair.each_mut().map(lines);
         let mut before = std::collections::VecDeque::new();
         let difference = loop {
