@@ -93,11 +93,7 @@ type Shape<'a, T> = &'a mut dyn FnMut(&Line, Value) -> Result<Option<T>, Bad>;
 
 /// Reads a history; `shape` makes of each operation's value what its judge needs (`None`: it says nothing), or says what
 /// is wrong with it.
-pub fn parse<T: Default>(
-    bytes: &[u8],
-    format: Option<Format>,
-    shape: Shape<T>,
-) -> Result<History<T>, Bad> {
+pub fn parse<T: Default>(bytes: &[u8], format: Option<Format>, shape: Shape<T>) -> Result<History<T>, Bad> {
     let mut pairing = Pairing { calls: Vec::new(), open: Map::keyed(0), places: 0, indexed: None };
     read::each(bytes, format, &mut |line, value| pairing.take(line, value, shape))?;
     Ok(History { calls: pairing.calls })
@@ -113,12 +109,7 @@ struct Pairing<T> {
 }
 
 impl<T: Default> Pairing<T> {
-    fn take(
-        &mut self,
-        line: usize,
-        mut map: Value,
-        shape: Shape<T>,
-    ) -> Result<(), Bad> {
+    fn take(&mut self, line: usize, mut map: Value, shape: Shape<T>) -> Result<(), Bad> {
         if !matches!(map, Value::Map(_)) {
             return Err(Bad::new(line, format!("an operation is a map, and this is {}", short(&map))));
         }

@@ -68,7 +68,7 @@ impl std::fmt::Display for Stuck {
 }
 
 /// States looked at before the search is given up.
-pub const STATES_MAX: usize = 300_000;
+const STATES_MAX: usize = 300_000;
 /// Of what does not fit, so much is told.
 const OPEN_MAX: usize = 6;
 /// Operations that may lie between the first one not placed and the last one that could be.
@@ -76,11 +76,6 @@ const WINDOW_MAX: usize = 128;
 
 /// Judges the history of one register that held `initial` at first.
 pub fn check(initial: i64, history: &[Done]) -> Verdict {
-    check_within(initial, history, STATES_MAX)
-}
-
-/// The same, with a bound on the states that are looked at.
-pub fn check_within(initial: i64, history: &[Done], states_max: usize) -> Verdict {
     let ops = prepare(history);
     let mut seen: Map<(usize, u128, i64), ()> = Map::keyed(0);
     let mut states = 0;
@@ -97,7 +92,7 @@ pub fn check_within(initial: i64, history: &[Done], states_max: usize) -> Verdic
             continue;
         }
         states += 1;
-        if states > states_max {
+        if states > STATES_MAX {
             return Verdict::Undecided;
         }
         if (first, placed.count_ones()) > (best.0, best.1) {
@@ -201,6 +196,8 @@ fn stuck(ops: &[Done], first: usize, placed: u128, value: i64) -> Stuck {
         .map(|at| ops[at]);
     Stuck { after: first + placed.count_ones() as usize, value, open: open.collect() }
 }
+
+pub mod search;
 
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,8 @@ use crate::value::Value;
 use crate::verdict::{Anomaly, Operation, Valid, Verdict};
 use std::collections::BTreeMap;
 
-/// States looked at for one object before the search is given up.
-const STATES_MAX: usize = 4_000_000;
+/// Steps of the search for one object before it is given up.
+const STEPS_MAX: usize = 30_000_000;
 
 /// Values of operations come as `[key value]` if all of them do.
 fn is_keyed(history: &History<Value>) -> bool {
@@ -86,7 +86,12 @@ pub fn judge(history: &History<Value>, workload: &'static str, model: Model) -> 
     let (mut found, mut undecided) = (Vec::new(), Vec::new());
     for (key, ops) in &objects {
         let ops: Vec<Done> = ops.iter().map(|(done, _)| *done).collect();
-        match linear::check_within(0, &ops, STATES_MAX) {
+        // The quick way first; it gives up where much overlaps.
+        let quick = match linear::check(0, &ops) {
+            linear::Verdict::Undecided => linear::search::check(0, &ops, STEPS_MAX),
+            decided => decided,
+        };
+        match quick {
             linear::Verdict::Linearizable => {}
             linear::Verdict::Undecided => undecided.push(key.to_string()),
             linear::Verdict::Not(stuck) => found.push(explain(history, key, keyed, &names, &stuck)),

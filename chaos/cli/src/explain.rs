@@ -127,13 +127,22 @@ pub fn of_directory(dir: &Path) -> Result<Value, Usage> {
                 "longest_ms": o["longest_gap_ms"], "node_ms": o["node_gap_ms"] })
         })
         .collect();
-    let source = if document["target"] == "plait" { "live" } else { "foreign" };
+    let (source, on) = match document["target"] == "plait" {
+        true => ("live", "on real processes"),
+        false => ("foreign", "on a foreign cluster"),
+    };
+    let model = document["model"].as_str().unwrap_or_default();
+    // What was found beside the verdict stands with the anomalies; only what is unknown needs a reason here.
+    let why = if document["verdict"] == "unknown" { document["why"].clone() } else { Value::Null };
     Ok(json!({
-        "schema": SCHEMA, "title": format!("{workload} on real processes, seed {}", document["seed"]), "source": source,
-        "command": format!("plait chaos live --workload {workload} --seed {}", document["seed"]),
-        "verdict": document["verdict"], "why": document["why"],
+        "schema": SCHEMA, "title": format!("{workload} {on}, seed {}", document["seed"]), "source": source,
+        "command": format!(
+            "plait chaos check {} --workload {workload} --model {model}",
+            dir.join("history.jsonl").display()
+        ),
+        "verdict": document["verdict"], "why": why,
         "verdicts": [{ "workload": workload, "model": document["model"], "valid": judged["valid"],
-            "why": document["why"], "counts": judged["counts"] }],
+            "why": why, "counts": judged["counts"] }],
         "violations": [], "from_ms": 0, "to_ms": end, "nodes": nodes, "faults": faults, "operations": operations,
         "events": [], "messages": [], "anomalies": anomalies_of(judged, &workload, 0), "outages": outages,
         "left_out": { "messages": 0, "operations": 0 },

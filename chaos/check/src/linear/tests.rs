@@ -78,12 +78,14 @@ proptest! {
     #[test]
     fn agrees_with_trying_every_order(
         shapes in prop::collection::vec((0_u64..30, 1_u64..15, 0_u8..4, 0_i64..6, any::<bool>()), 1..7),
+        few in any::<bool>(),
     ) {
         let history: Vec<Done> = shapes
             .iter()
             .enumerate()
             .map(|(i, (begun, long, kind, seen, unknown))| {
-                let unique = i as i64 + 1;
+                // Values that are written once, or a few that come again.
+                let unique = if few { i as i64 % 2 + 1 } else { i as i64 + 1 };
                 let kind = match kind {
                     0 | 1 => Kind::Read(*seen),
                     2 => Kind::Write(unique),
@@ -95,5 +97,7 @@ proptest! {
             .collect();
         let expected = brute(0, &mut history.clone());
         prop_assert_eq!(check(0, &history) == Verdict::Linearizable, expected, "{:?}", history);
+        let searched = search::check(0, &history, 100_000);
+        prop_assert_eq!(searched == Verdict::Linearizable, expected, "{:?}: {:?}", history, searched);
     }
 }
