@@ -7,6 +7,7 @@ mod faults;
 mod hostile;
 mod life;
 mod live;
+mod report;
 mod roundtrip;
 mod scenarios;
 mod simulator;

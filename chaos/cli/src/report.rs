@@ -155,10 +155,9 @@ impl Part {
     }
 }
 
-/// Keeps the nearest of those within `reach`, as many as `room` holds; `room` is then what is left of it.
-fn keep(parts: &mut [Part], room: &mut usize, reach: f64) {
-    let mut order: Vec<usize> =
-        (0..parts.len()).filter(|at| !parts[*at].kept && parts[*at].distance <= reach).collect();
+/// Keeps the nearest, as many as `room` holds; `room` is then what is left of it.
+fn keep(parts: &mut [Part], room: &mut usize) {
+    let mut order: Vec<usize> = (0..parts.len()).filter(|at| !parts[*at].kept).collect();
     order.sort_by(|a, b| parts[*a].distance.total_cmp(&parts[*b].distance));
     for at in order {
         let bytes = parts[at].text.len() + 1;
@@ -209,7 +208,7 @@ fn fit(data: &Value, room: usize) -> String {
     }
     let (head, mut operations, mut clipped) = must;
     let mut room = room - head.len() - LEFT_OUT_BYTES;
-    keep(&mut operations, &mut room, f64::INFINITY);
+    keep(&mut operations, &mut room);
     let distance = |what: &Value| {
         let from = what["from_ms"].as_f64().or(what["at_ms"].as_f64()).unwrap_or(0.0);
         focus.distance(from, what["to_ms"].as_f64().unwrap_or(from))
@@ -235,20 +234,20 @@ fn fit(data: &Value, room: usize) -> String {
             Part::new(script_safe(&event), distance(&event))
         })
         .collect();
-    // Where not even the operations fit without messages, each keeps a share near the anomaly.
+    // Where not even the operations fit, some messages and events near the anomaly still have their place.
     if bytes(&others) + bytes(&events) > room {
         let mut share = room / 6;
         room -= share;
-        keep(&mut messages, &mut share, 0.0);
+        keep(&mut messages, &mut share);
         room += share;
         let mut share = room / 4;
         room -= share;
-        keep(&mut events, &mut share, f64::INFINITY);
+        keep(&mut events, &mut share);
         room += share;
     }
-    keep(&mut others, &mut room, f64::INFINITY);
-    keep(&mut events, &mut room, f64::INFINITY);
-    keep(&mut messages, &mut room, f64::INFINITY);
+    keep(&mut others, &mut room);
+    keep(&mut events, &mut room);
+    keep(&mut messages, &mut room);
 
     let before = |field: &str| data["left_out"][field].as_u64().unwrap_or(0);
     let left_out = json!({

@@ -118,19 +118,21 @@ function makeDiagram(run, box, onChange) {
     const { step, digits } = axisStep(state.b - state.a, plotWidth() / 95);
     for (let i = Math.ceil(state.a / step); i * step <= state.b; i++) {
       const px = x(i * step);
-      g.append(draw("line", { x1: px, x2: px, y1: 20, y2: height - BOTTOM }), draw("text", { x: px + 3, y: 14 }, seconds(i * step, digits)));
+      g.append(draw("line", { x1: px, x2: px, y1: 20, y2: height - BOTTOM }));
+      if (px < state.width - 48) g.append(draw("text", { x: px + 3, y: 14 }, seconds(i * step, digits)));
     }
     return g;
   }
 
   function bands() {
     const g = draw("g", { class: "bands" });
+    const sentences = [];
     // Sentences stand in rows, each where the one before it in the row has ended.
     const rows = new Map();
     const place = (lane, count, from, chars) => {
       const taken = rows.get(lane) ?? rows.set(lane, new Array(count).fill(-Infinity)).get(lane);
       const row = taken.findIndex((end) => end < from);
-      if (row >= 0) taken[row] = from + chars * 5.9 + 10;
+      if (row >= 0) taken[row] = from + chars * 6.5 + 10;
       return row;
     };
     for (const f of run.faults) {
@@ -145,10 +147,11 @@ function makeDiagram(run, box, onChange) {
         band.append(draw("line", { x1: left, x2: left, y1: y + 1, y2: y + h - 1 }));
         const from = Math.max(left, gutter());
         const row = place(lane, count, from, f.say.length);
-        if (row >= 0) band.append(draw("text", { x: from + 4, y: y + first + row * LABEL_PX, class: "say" }, f.say));
+        if (row >= 0) sentences.push(draw("g", { class: band.getAttribute("class") }, draw("text", { x: from + 4, y: y + first + row * LABEL_PX }, f.say)));
         g.append(band);
       });
     }
+    g.append(...sentences);
     return g;
   }
 
@@ -220,14 +223,21 @@ function makeDiagram(run, box, onChange) {
   function edgesOf(bars) {
     const g = draw("g", { class: "edges" });
     const bar = new Map(bars.map((b) => [b.op, b]));
+    // From far away they would only be a knot.
+    const named = bars.filter((b) => b.name).map((b) => b.x);
+    const isKnot = Math.max(...named) - Math.min(...named) < 40 && bars.length > 200;
     state.anomaly?.cycle.forEach((edge, i) => {
       const [p, q] = [bar.get(edge.from.op), bar.get(edge.to.op)];
-      if (!p || !q) return;
+      if (!p || !q || (isKnot && state.light?.edge !== edge)) return;
       const middle = (b) => Math.min(Math.max(b.x + Math.min(b.w, 2000) / 2, gutter() + 4), state.width - 8);
       const down = q.y > p.y || (q.y === p.y && i % 2 === 0);
-      const [x1, y1] = [middle(p), down && q.y !== p.y ? p.y + p.h : p.y];
-      const [x2, y2] = [middle(q), down && q.y !== p.y ? q.y : q.y === p.y ? q.y : q.y + q.h];
-      const bend = q.y === p.y ? [(x1 + x2) / 2, y1 - 24] : [(x1 + x2) / 2 + (down ? 34 : -34), (y1 + y2) / 2];
+      // An edge of time goes from the end of the one to the begin of the other.
+      const ofTime = edge.rel === "realtime" || edge.rel === "process";
+      const [x1, y1] = [ofTime ? p.x + p.w : middle(p), down && q.y !== p.y ? p.y + p.h : p.y];
+      const [x2, y2] = [ofTime ? q.x : middle(q), down && q.y !== p.y ? q.y : q.y === p.y ? q.y : q.y + q.h];
+      // Each bends to its own left, so that there and back stay apart.
+      const length = Math.hypot(x2 - x1, y2 - y1) || 1, by = Math.max(34, length * 0.14) / length;
+      const bend = q.y === p.y ? [(x1 + x2) / 2, y1 - 30] : [(x1 + x2) / 2 + (y2 - y1) * by, (y1 + y2) / 2 - (x2 - x1) * by];
       const lit = state.light?.edge === edge ? " lit" : "";
       const [lx, ly] = [(x1 + x2) / 4 + bend[0] / 2, (y1 + y2) / 4 + bend[1] / 2];
       g.append(draw("g", { class: `edge ${edge.rel}${lit}` },
