@@ -91,6 +91,7 @@ function makeDiagram(run, box, onChange) {
     picture.replaceChildren(defs(gutter(), state.width, height), lanes(), clip);
     clip.append(bands(), grid(), rolesOf(), arrowsOf(marks.arrows.filter(isElement)), ticksOf(onCanvas ? [] : marks.ticks, marks.ticks),
       barsOf(marks.bars.filter(isElement)), edgesOf(marks.bars), violationsOf(), cursorOf());
+    picture.setAttribute("aria-label", `Space-time diagram from ${seconds(state.a)} to ${seconds(state.b)}: ${many(marks.bars.length, "operation")}, ${many(marks.ticks.length, "event")}, ${many(marks.inWindow, "message")}`);
     box.dataset.marks = onCanvas ? "canvas" : "svg";
     onChange({ ...state, inWindow: marks.inWindow, crowded: marks.crowded });
   }
@@ -161,11 +162,11 @@ function makeDiagram(run, box, onChange) {
       if (!isIn(r.from, r.to)) continue;
       const [left, width] = seen(r.from, r.to);
       const y = nodeY.get(r.node) + NODE_LINE;
-      const at = r.role === "leader" ? [y - 4, 8] : [y + 6, 3];
+      const at = { leader: [y - 4, 8], lease: [y + 6, 3], down: [y - 5, 10] }[r.role];
       g.append(draw("rect", { x: left, y: at[0], width: Math.max(width, 1), height: at[1], class: r.role },
-        draw("title", {}, `${r.node}: ${r.role === "leader" ? "leader" : "lease"} from ${seconds(r.from)} to ${seconds(r.to)}`)));
+        draw("title", {}, `${r.node}: ${r.role} from ${seconds(r.from)} to ${seconds(r.to)}`)));
       const from = Math.max(left, gutter());
-      if (r.role === "leader" && left + width - from > 60) g.append(draw("text", { x: from + 4, y: y - 7, class: "role" }, "leader"));
+      if (r.role !== "lease" && left + width - from > 50) g.append(draw("text", { x: from + 4, y: y - 7, class: r.role }, r.role));
     }
     return g;
   }
@@ -357,7 +358,7 @@ function makeDiagram(run, box, onChange) {
 
   new ResizeObserver(() => box.clientWidth !== state.width && repaint()).observe(box);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-  const diagram = { state, show, zoom, pan, paint, repaint, onPick: null, set: (more) => (Object.assign(state, more), repaint()) };
+  const diagram = { state, roles, show, zoom, pan, paint, repaint, onPick: null, set: (more) => (Object.assign(state, more), repaint()) };
   return diagram;
 }
 
@@ -393,11 +394,14 @@ function defs(left, width, height) {
   return draw("defs", {}, hatch, dots, fade, plot);
 }
 
-// When each node led, and when it could read by itself, as far as its events say.
+// Kinds of fault that end a process, for runs whose events do not say when one was gone.
+const ENDS = ["kill", "crash", "wipe", "kill_all"];
+
+// When each node led, when it could read by itself, and when it was down, as far as its events say.
 function nodeRoles(run) {
   const all = [];
   for (const node of run.nodes) {
-    const since = { leader: null, lease: null };
+    const since = { leader: null, lease: null, down: null };
     const turn = (role, on, at) => {
       if (on && since[role] === null) since[role] = at;
       if (!on && since[role] !== null) {
@@ -405,17 +409,25 @@ function nodeRoles(run) {
         since[role] = null;
       }
     };
+    let saysGone = false;
     for (const e of run.events) {
       if (e.node !== node) continue;
       const what = e.what.split(/[\s:]/)[0];
+      const gone = /^its (process is gone|machine has no power)/.test(e.what) || ["stops", "dies", "killed", "died"].includes(what);
+      if (gone || what === "starts" || what === "started") ["leader", "lease"].forEach((role) => turn(role, false, e.at));
+      if (gone) saysGone = true;
+      turn("down", gone || (since.down !== null && what !== "starts" && what !== "started"), e.at);
       if (what === "elected") turn("leader", true, e.at);
       if (what === "leader_changed") turn("leader", e.what.includes(`leader=${node}`), e.at);
       if (what === "lease_usable") turn("lease", true, e.at);
       if (["lease_lost", "lease_ended", "lease_refused"].includes(what) && !e.what.includes("slot=")) turn("lease", false, e.at);
       if (what === "stepped_down") turn("leader", false, e.at);
-      if (["starts", "started", "stops", "dies", "killed"].includes(what)) ["leader", "lease"].forEach((role) => turn(role, false, e.at));
     }
-    ["leader", "lease"].forEach((role) => turn(role, false, run.to));
+    ["leader", "lease", "down"].forEach((role) => turn(role, false, run.to));
+    if (saysGone) continue;
+    for (const f of run.faults) {
+      if (ENDS.includes(f.kind) && (!f.nodes.length || f.nodes.includes(node))) all.push({ node, role: "down", from: f.from, to: f.until });
+    }
   }
   return all;
 }

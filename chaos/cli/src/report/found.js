@@ -80,7 +80,7 @@ function cycleGraph(anomaly, choose) {
 }
 
 function makeFound(run, box, diagram) {
-  let chosen = null, pinned = null, buttons = [];
+  let chosen = null, pinned = null, buttons = [], ops = new Map();
   const panel = el("div", { class: "anomaly-panel", "aria-live": "polite" });
 
   const apply = (light) => {
@@ -128,6 +128,7 @@ function makeFound(run, box, diagram) {
 
   function show(anomaly) {
     chosen = anomaly;
+    ops = new Map(anomaly.members.filter((m) => m.op).map((m) => [m.op, m.name]));
     pinned = null;
     buttons = [];
     const words = anomalyWords(anomaly.type);
@@ -188,5 +189,7 @@ function makeFound(run, box, diagram) {
     const unknown = run.verdicts.some((v) => v.valid !== true) || !run.verdicts.length;
     box.append(el("p", {}, unknown ? "No anomaly was found; but see the verdict above, which is not that everything is well." : "No anomaly: no answer contradicts what was promised."));
   }
-  return { show, go, get chosen() { return chosen; } };
+  // The name of an operation in the chosen anomaly, if it is one of it.
+  const nameOf = (op) => ops.get(op);
+  return { show, go, nameOf, get chosen() { return chosen; } };
 }

@@ -59,7 +59,7 @@ function makeHead() {
       } catch {
         // Without leave to use the clipboard the text is at least marked, ready to be copied by hand.
         getSelection().selectAllChildren(byId("command-text"));
-        copied.textContent = "marked; copy it with the keyboard";
+        copied.textContent = document.execCommand("copy") ? "copied" : "marked; copy it with the keyboard";
       }
     };
     byId("command").hidden = false;
@@ -161,6 +161,7 @@ function makeLegend() {
   const events = run.events.map((e) => e.what);
   if (events.some((w) => w.startsWith("elected") || w.startsWith("leader_changed"))) byId("legend").append(key(draw("g", { class: "roles" }, draw("rect", { class: "leader", x: 1, y: 3, width: 28, height: 8 })), "leader"));
   if (events.some((w) => w.startsWith("lease_usable"))) byId("legend").append(key(draw("g", { class: "roles" }, draw("rect", { class: "lease", x: 1, y: 6, width: 28, height: 3 })), "may read by itself (lease)"));
+  if (diagram.roles.some((r) => r.role === "down")) byId("legend").append(key(draw("g", { class: "roles" }, draw("rect", { class: "down", x: 1, y: 2, width: 28, height: 10 })), "down"));
   if (run.messages.length) {
     byId("legend").append(key(draw("g", { class: "message" }, draw("path", { d: `M2 2L26 11${head(2, 2, 26, 11)}` })), "message"),
       key(draw("g", { class: "message lost" }, draw("path", { d: `M2 2L20 9${cross(20, 9)}` })), "lost"));
