@@ -219,6 +219,39 @@ fn keys_step_through_what_happened_and_change_the_window() {
 }
 
 #[test]
+fn wheel_drag_and_the_kinds_of_messages() {
+    let script = "
+        const picture = document.querySelector('.diagram svg');
+        // A pointer that no hand moves cannot be captured.
+        picture.setPointerCapture = () => 0;
+        const r = picture.getBoundingClientRect();
+        const at = (part) => ({ clientX: r.left + r.width * part, clientY: r.top + 60, bubbles: true, cancelable: true, button: 0, pointerId: 1 });
+        const span = () => diagram.state.b - diagram.state.a;
+        const [a, before] = [diagram.state.a, span()];
+        picture.dispatchEvent(new PointerEvent('pointerdown', at(0.6)));
+        picture.dispatchEvent(new PointerEvent('pointermove', at(0.4)));
+        picture.dispatchEvent(new PointerEvent('pointerup', at(0.4)));
+        const later = diagram.state.a > a && Math.abs(span() - before) < 1e-6;
+        const [b, wide] = [diagram.state.a, span()];
+        picture.dispatchEvent(new WheelEvent('wheel', { ...at(0.5), deltaY: -100 }));
+        const nearer = span() < wide && diagram.state.a > b;
+        picture.dispatchEvent(new WheelEvent('wheel', { ...at(0.5), deltaY: 100 }));
+        const back = Math.abs(span() - wide) < 1e-6;
+        all('#toolbar button')[1].click();
+        diagram.paint();
+        const messages = () => (diagram.paint(), all('.diagram .message').length);
+        const shown = messages();
+        document.querySelector('#kinds input').click();
+        return { later, nearer, back, shown, hidden: messages(), kinds: text('#kinds label') };";
+    let Some(seen) = look("mouse", &pages::page(&invalid()), &format!("{TOOLS}{script}")) else { return };
+    assert_eq!(seen["errors"], "", "{seen}");
+    assert_eq!(seen["later"], true, "a drag to the left shows what is later: {seen}");
+    assert_eq!((&seen["nearer"], &seen["back"]), (&json!(true), &json!(true)), "{seen}");
+    assert_eq!((&seen["shown"], &seen["hidden"]), (&json!(3), &json!(0)), "{seen}");
+    assert_eq!(seen["kinds"], "append4");
+}
+
+#[test]
 fn a_large_valid_run_can_be_searched() {
     let mut data = invalid();
     let one = data["operations"][0].clone();
