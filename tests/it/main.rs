@@ -8,6 +8,7 @@ mod hostile;
 mod judge;
 mod life;
 mod live;
+mod report;
 mod roundtrip;
 mod scenarios;
 mod simulator;

@@ -111,17 +111,18 @@ fn list<'a>(data: &'a Value, field: &str) -> &'a [Value] {
     data[field].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// What a reader wants to see from near: spans of time, in ms.
+/// What a reader wants to see from near: spans of time in ms, in order, none touching another.
 struct Focus(Vec<(f64, f64)>);
 
 impl Focus {
     /// The operations of the anomalies and the moments of the violations; where there are none, the faults; else
     /// the begin of the run.
-    fn of(data: &Value, chosen: &BTreeSet<String>) -> Focus {
+    fn of(data: &Value) -> Focus {
         let span = |what: &Value, after: f64| {
             let from = what["from_ms"].as_f64().unwrap_or(0.0);
             (from, what["to_ms"].as_f64().unwrap_or(from + after))
         };
+        let chosen = chosen(data, usize::MAX);
         let members = list(data, "operations").iter().filter(|op| chosen.contains(&op["id"].to_string()));
         let mut spans: Vec<(f64, f64)> = members.map(|op| span(op, NEAR_MS)).collect();
         let violations = list(data, "violations").iter().filter_map(|v| v["at_ms"].as_f64());
@@ -130,15 +131,26 @@ impl Focus {
             spans = list(data, "faults").iter().map(|fault| span(fault, 0.0)).collect();
         }
         if spans.is_empty() {
-            spans.push((f64::MIN, data["from_ms"].as_f64().unwrap_or(0.0)));
+            let begin = data["from_ms"].as_f64().unwrap_or(0.0);
+            spans.push((begin, begin));
         }
-        Focus(spans)
+        spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut apart: Vec<(f64, f64)> = Vec::new();
+        for (from, to) in spans {
+            match apart.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => apart.push((from, to)),
+            }
+        }
+        Focus(apart)
     }
 
     /// How far something is from the nearest of them.
     fn distance(&self, from: f64, to: f64) -> f64 {
-        let gap = |(begin, end): &(f64, f64)| (begin - to).max(from - end).max(0.0);
-        self.0.iter().map(gap).fold(f64::INFINITY, f64::min)
+        let after = self.0.partition_point(|(_, end)| *end < from);
+        let next = self.0.get(after).map(|(begin, _)| (begin - to).max(0.0));
+        let last = after.checked_sub(1).map(|at| from - self.0[at].1);
+        next.into_iter().chain(last).fold(f64::INFINITY, f64::min)
     }
 }
 
@@ -146,23 +158,30 @@ impl Focus {
 struct Part {
     text: String,
     distance: f64,
+    /// How many of its texts were cut.
+    clipped: usize,
     kept: bool,
 }
 
 impl Part {
-    fn new(text: String, distance: f64) -> Part {
-        Part { text, distance, kept: false }
+    fn new(value: &Value, cut: (usize, usize), distance: f64) -> Part {
+        let mut clipped = 0;
+        let text = script_safe(&clip(value, cut, &mut clipped));
+        Part { text, distance, clipped, kept: false }
+    }
+
+    /// With the comma after it.
+    fn bytes(&self) -> usize {
+        self.text.len() + 1
     }
 }
 
-/// Keeps the nearest of those within `reach`, as many as `room` holds; `room` is then what is left of it.
-fn keep(parts: &mut [Part], room: &mut usize, reach: f64) {
-    let mut order: Vec<usize> =
-        (0..parts.len()).filter(|at| !parts[*at].kept && parts[*at].distance <= reach).collect();
+/// Keeps the nearest, as many as `room` holds; `room` is then what is left of it.
+fn keep(parts: &mut [Part], room: &mut usize) {
+    let mut order: Vec<usize> = (0..parts.len()).filter(|at| !parts[*at].kept).collect();
     order.sort_by(|a, b| parts[*a].distance.total_cmp(&parts[*b].distance));
     for at in order {
-        let bytes = parts[at].text.len() + 1;
-        let Some(left) = room.checked_sub(bytes) else { return };
+        let Some(left) = room.checked_sub(parts[at].bytes()) else { return };
         *room = left;
         parts[at].kept = true;
     }
@@ -177,121 +196,116 @@ fn left(parts: &[Part]) -> usize {
     parts.iter().filter(|part| !part.kept).count()
 }
 
-fn bytes(parts: &[Part]) -> usize {
-    parts.iter().map(|part| part.text.len() + 1).sum()
+fn bytes_left(parts: &[Part]) -> usize {
+    parts.iter().filter(|part| !part.kept).map(Part::bytes).sum()
+}
+
+fn clipped(parts: &[Part]) -> usize {
+    parts.iter().filter(|part| part.kept).map(|part| part.clipped).sum()
+}
+
+/// The operations of so many anomalies, as many of each, by their ids.
+fn chosen(data: &Value, entries: usize) -> BTreeSet<String> {
+    let anomalies = list(data, "anomalies").iter().take(entries);
+    let members = anomalies.flat_map(|anomaly| list(anomaly, "operations").iter().take(entries));
+    members.map(|op| op["id"].to_string()).collect()
 }
 
 /// The data as JSON of at most `room` bytes. Messages stand as a table of numbers, which is a third of the size.
 fn fit(data: &Value, room: usize) -> String {
-    let chosen: BTreeSet<String> = list(data, "anomalies")
-        .iter()
-        .flat_map(|anomaly| list(anomaly, "operations"))
-        .map(|op| op["id"].to_string())
-        .collect();
-    let focus = Focus::of(data, &chosen);
+    let focus = Focus::of(data);
     let (names, mut messages) = messages(data, &focus);
-
-    // What must be there: all but the long lists, and the operations of the anomalies. Cut only if it is too much.
-    let mut must = (String::new(), Vec::new(), 0);
-    let mut fits = false;
-    for cut in CUTS {
-        must = musts(data, &chosen, &names, cut);
-        fits = must.0.len() + bytes(&must.1) + LEFT_OUT_BYTES <= room;
-        if fits {
-            break;
-        }
-    }
-    if !fits {
+    // Cut only if it is too much.
+    let musts = CUTS.into_iter().map(|cut| Must::of(data, &names, cut));
+    let Some(must) = musts.into_iter().find(|must| must.bytes() + LEFT_OUT_BYTES <= room) else {
         // Nothing of this shape comes from a run; it is not shown, and the page says so.
-        let all = ["messages", "operations", "events"].map(|field| list(data, field).len());
-        return json!({ "left_out": { "messages": all[0], "operations": all[1], "events": all[2], "texts": 1 } })
-            .to_string();
-    }
-    let (head, mut operations, mut clipped) = must;
-    let mut room = room - head.len() - LEFT_OUT_BYTES;
-    keep(&mut operations, &mut room, f64::INFINITY);
+        let [messages, operations, events] =
+            ["messages", "operations", "events"].map(|field| list(data, field).len());
+        let left_out =
+            json!({ "messages": messages, "operations": operations, "events": events, "texts": 1 });
+        return json!({ "left_out": left_out }).to_string();
+    };
+    let mut room = room - LEFT_OUT_BYTES - must.bytes();
     let distance = |what: &Value| {
         let from = what["from_ms"].as_f64().or(what["at_ms"].as_f64()).unwrap_or(0.0);
         focus.distance(from, what["to_ms"].as_f64().unwrap_or(from))
     };
-    let mut others: Vec<Part> = Vec::new();
-    // The places of the operations in the data, so that they come out in the order in which they came.
-    let mut order: Vec<(bool, usize)> = Vec::new();
-    let mut member = 0;
-    for op in list(data, "operations") {
-        if chosen.contains(&op["id"].to_string()) {
-            order.push((true, member));
-            member += 1;
-        } else {
-            order.push((false, others.len()));
-            let text = script_safe(&clip(op, (TEXT_CHARS_MAX, usize::MAX), &mut clipped));
-            others.push(Part::new(text, distance(op)));
+    let cut = (TEXT_CHARS_MAX, usize::MAX);
+    let mut members = must.operations.into_iter();
+    let operation = |op: &Value| {
+        let member = must.chosen.contains(&op["id"].to_string()).then(|| members.next()).flatten();
+        member.unwrap_or_else(|| Part::new(op, cut, distance(op)))
+    };
+    let mut operations: Vec<Part> = list(data, "operations").iter().map(operation).collect();
+    let mut events: Vec<Part> =
+        list(data, "events").iter().map(|event| Part::new(event, cut, distance(event))).collect();
+    // Where not even the operations fit, some messages and events near the anomaly still have their place.
+    if bytes_left(&operations) + bytes_left(&events) > room {
+        for (parts, share) in [(&mut messages, room / 6), (&mut events, room / 6)] {
+            let mut left = share;
+            keep(parts, &mut left);
+            room -= share - left;
         }
     }
-    let mut events: Vec<Part> = list(data, "events")
-        .iter()
-        .map(|event| {
-            let event = clip(event, (TEXT_CHARS_MAX, usize::MAX), &mut clipped);
-            Part::new(script_safe(&event), distance(&event))
-        })
-        .collect();
-    // Where not even the operations fit without messages, each keeps a share near the anomaly.
-    if bytes(&others) + bytes(&events) > room {
-        let mut share = room / 6;
-        room -= share;
-        keep(&mut messages, &mut share, 0.0);
-        room += share;
-        let mut share = room / 4;
-        room -= share;
-        keep(&mut events, &mut share, f64::INFINITY);
-        room += share;
-    }
-    keep(&mut others, &mut room, f64::INFINITY);
-    keep(&mut events, &mut room, f64::INFINITY);
-    keep(&mut messages, &mut room, f64::INFINITY);
+    keep(&mut operations, &mut room);
+    keep(&mut events, &mut room);
+    keep(&mut messages, &mut room);
 
-    let before = |field: &str| data["left_out"][field].as_u64().unwrap_or(0);
+    // What was left out before counts too.
+    let sum =
+        |field: &str, now: usize| data["left_out"][field].as_u64().unwrap_or(0).saturating_add(now as u64);
     let left_out = json!({
-        "messages": before("messages") + left(&messages) as u64,
-        "operations": before("operations") + left(&others) as u64,
-        "events": before("events") + left(&events) as u64,
-        "texts": before("texts") + clipped as u64,
+        "messages": sum("messages", left(&messages)),
+        "operations": sum("operations", left(&operations)),
+        "events": sum("events", left(&events)),
+        "texts": sum("texts", must.clipped + clipped(&operations) + clipped(&events)),
     });
-    let of = |(is_member, at): &(bool, usize)| if *is_member { &operations[*at] } else { &others[*at] };
-    let kept: Vec<&str> =
-        order.iter().map(of).filter(|part| part.kept).map(|part| part.text.as_str()).collect();
     format!(
-        "{head}{}]}},\"operations\":[{}],\"events\":[{}],\"left_out\":{left_out}}}",
+        "{}{}]}},\"operations\":[{}],\"events\":[{}],\"left_out\":{left_out}}}",
+        must.head,
         joined(&messages),
-        kept.join(","),
+        joined(&operations),
         joined(&events)
     )
 }
 
-/// The begin of the document up to the rows of its messages, and the operations of the anomalies.
-fn musts(
-    data: &Value,
-    chosen: &BTreeSet<String>,
-    names: &[String],
-    cut: (usize, usize),
-) -> (String, Vec<Part>, usize) {
-    let mut clipped = 0;
-    let mut rest = Map::new();
-    for (name, value) in data.as_object().into_iter().flatten() {
-        if !PARTS.contains(&name.as_str()) {
-            rest.insert(name.clone(), clip(value, cut, &mut clipped));
+/// What must be there: all but the long lists, and the operations of the anomalies.
+struct Must {
+    /// The begin of the document, up to the rows of its messages.
+    head: String,
+    /// The ids of those operations.
+    chosen: BTreeSet<String>,
+    /// In their order, all kept.
+    operations: Vec<Part>,
+    /// How many texts and entries were cut in the head.
+    clipped: usize,
+}
+
+impl Must {
+    fn of(data: &Value, names: &[String], cut: (usize, usize)) -> Must {
+        let mut clipped = 0;
+        let mut rest = Map::new();
+        for (name, value) in data.as_object().into_iter().flatten() {
+            if !PARTS.contains(&name.as_str()) {
+                rest.insert(name.clone(), clip(value, cut, &mut clipped));
+            }
         }
+        let chosen = chosen(data, cut.1);
+        let members = list(data, "operations").iter().filter(|op| chosen.contains(&op["id"].to_string()));
+        let cut = (cut.0.min(TEXT_CHARS_MAX), cut.1);
+        let operations = members.map(|op| Part { kept: true, ..Part::new(op, cut, 0.0) }).collect();
+        let mut head = script_safe(&Value::Object(rest));
+        assert_eq!(head.pop(), Some('}'));
+        if !head.ends_with('{') {
+            head.push(',');
+        }
+        head += &format!("\"messages\":{{\"names\":{},\"rows\":[", script_safe(&json!(names)));
+        Must { head, chosen, operations, clipped }
     }
-    let members = list(data, "operations").iter().filter(|op| chosen.contains(&op["id"].to_string()));
-    let cut = (cut.0.min(TEXT_CHARS_MAX), cut.1);
-    let members = members.map(|op| Part::new(script_safe(&clip(op, cut, &mut clipped)), 0.0)).collect();
-    let mut head = script_safe(&Value::Object(rest));
-    assert_eq!(head.pop(), Some('}'));
-    if !head.ends_with('{') {
-        head.push(',');
+
+    fn bytes(&self) -> usize {
+        self.head.len() + self.operations.iter().map(Part::bytes).sum::<usize>()
     }
-    head += &format!("\"messages\":{{\"names\":{},\"rows\":[", script_safe(&json!(names)));
-    (head, members, clipped)
 }
 
 /// The names in use, and each message as a row: from, to, kind (places among the names), begin, span, lost.
@@ -314,7 +328,7 @@ fn messages(data: &Value, focus: &Focus) -> (Vec<String>, Vec<Part>) {
         let span = m["to_ms"].as_f64().map(|to| round(to - from));
         let lost = u8::from(m["lost"].as_bool().unwrap_or(false));
         let row = json!([place(&m["from"]), place(&m["to"]), place(&m["kind"]), round(from), span, lost]);
-        Part::new(row.to_string(), focus.distance(from, from + span.unwrap_or(0.0)))
+        Part::new(&row, CUTS[0], focus.distance(from, from + span.unwrap_or(0.0)))
     };
     let rows = list(data, "messages").iter().map(row).collect();
     (names, rows)
@@ -424,6 +438,7 @@ mod tests {
         assert_eq!(read["left_out"]["operations"], json!(20_000 - kept.len()));
         assert!(!list(&read["messages"], "rows").is_empty(), "and the messages near it");
         assert_eq!(list(&read, "events").len(), 1);
+        assert_eq!(read["left_out"]["texts"], 0);
     }
 
     #[test]
@@ -438,6 +453,36 @@ mod tests {
         assert_eq!(ids(&read).len(), 100);
         assert!(read["operations"][50]["got"].as_str().unwrap().ends_with(" characters more)"));
         assert!(read["left_out"]["texts"].as_u64().unwrap() >= 2);
+    }
+
+    #[test]
+    fn more_anomalies_than_a_page_holds_are_cut_to_the_first() {
+        let mut data = large(10, 20_000);
+        let one = |n: u64| json!({ "type": "G0", "why": "w".repeat(200), "operations": [{ "name": "T1", "id": n }] });
+        data["anomalies"] = (0..20_000).map(one).collect();
+        let page = page(&data);
+        assert!(page.len() <= BYTES_MAX, "{} bytes", page.len());
+        let read = data_of(&page);
+        assert_eq!(list(&read, "anomalies").len(), 2_000);
+        assert!((0..2_000).all(|id| ids(&read).binary_search(&id).is_ok()), "with their operations");
+        assert!(read["left_out"]["texts"].as_u64().unwrap() >= 18_000);
+    }
+
+    #[test]
+    fn the_nearest_focus_counts() {
+        let data = json!({ "violations": [{ "at_ms": 500 }, { "at_ms": 550 }, { "at_ms": 2_000 }] });
+        let focus = Focus::of(&data);
+        assert_eq!(focus.0, [(400.0, 550.0), (1_900.0, 2_000.0)]);
+        for (from, to, distance) in [
+            (0.0, 10.0, 390.0),
+            (410.0, 420.0, 0.0),
+            (300.0, 3_000.0, 0.0),
+            (600.0, 700.0, 50.0),
+            (1_800.0, 1_850.0, 50.0),
+            (2_100.0, 2_100.0, 100.0),
+        ] {
+            assert_eq!(focus.distance(from, to), distance, "{from} to {to}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ function dress(node, attrs, kids) {
 
 const byId = (id) => document.getElementById(id);
 const list = (value) => (Array.isArray(value) ? value : []);
+const records = (value) => list(value).filter((one) => one && typeof one === "object" && !Array.isArray(one));
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 const word = (value) => (value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
 const many = (n, one, more = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
@@ -23,7 +24,7 @@ const took = (ms) => (ms >= 10000 ? seconds(ms, 1) : `${Number(ms.toPrecision(3)
 
 function readRun(raw) {
   const data = raw && typeof raw === "object" && !Array.isArray(raw) ? raw : {};
-  const operations = list(data.operations).map((o, place) => ({
+  const operations = records(data.operations).map((o, place) => ({
     id: o.id ?? `?${place}`,
     client: word(o.client ?? o.process) || "?",
     process: word(o.process),
@@ -38,7 +39,7 @@ function readRun(raw) {
     to: number(o.to_ms),
   }));
   operations.sort((a, b) => a.from - b.from);
-  const faults = list(data.faults).map((f, place) => ({
+  const faults = records(data.faults).map((f, place) => ({
     id: f.id ?? place,
     kind: word(f.kind),
     say: word(f.say) || word(f.kind) || "fault",
@@ -47,7 +48,7 @@ function readRun(raw) {
     to: number(f.to_ms),
   }));
   faults.sort((a, b) => a.from - b.from);
-  const events = list(data.events).map((e) => ({ node: word(e.node), at: number(e.at_ms) ?? 0, what: word(e.what) }));
+  const events = records(data.events).map((e) => ({ node: word(e.node), at: number(e.at_ms) ?? 0, what: word(e.what) }));
   events.sort((a, b) => a.at - b.at);
   const names = list(data.messages?.names).map(word);
   const messages = list(data.messages?.rows).map(([from, to, kind, at, span, lost]) => ({
@@ -59,7 +60,7 @@ function readRun(raw) {
     lost: Boolean(lost),
   }));
   messages.sort((a, b) => a.at - b.at);
-  const violations = list(data.violations).map((v) => ({ invariant: word(v.invariant), at: number(v.at_ms), what: word(v.what) }));
+  const violations = records(data.violations).map((v) => ({ invariant: word(v.invariant), at: number(v.at_ms), what: word(v.what) }));
 
   let from = number(data.from_ms) ?? Infinity, to = number(data.to_ms) ?? -Infinity;
   const see = (t) => {
@@ -93,8 +94,8 @@ function readRun(raw) {
     next.set(op.client, op.from);
   }
   const byOp = new Map(operations.map((o) => [String(o.id), o]));
-  const anomalies = list(data.anomalies).map((a, place) => {
-    const members = list(a.operations).map((m) => ({
+  const anomalies = records(data.anomalies).map((a, place) => {
+    const members = records(a.operations).map((m) => ({
       name: word(m.name) || `#${word(m.id)}`,
       id: m.id,
       op: byOp.get(String(m.id)) ?? null,
@@ -105,26 +106,26 @@ function readRun(raw) {
       value: word(m.value),
     }));
     const member = (name) => members.find((m) => m.name === name) ?? null;
-    const cycle = list(a.cycle)
+    const cycle = records(a.cycle)
       .map((e) => ({ from: member(word(e.from)), to: member(word(e.to)), rel: word(e.rel), why: word(e.why) }))
       .filter((e) => e.from && e.to);
     return { place, workload: word(a.workload), type: word(a.type), broken: list(a.models_broken).map(word), why: word(a.why), members, cycle };
   });
-  const verdicts = list(data.verdicts).map((v) => ({
+  const verdicts = records(data.verdicts).map((v) => ({
     workload: word(v.workload),
     model: word(v.model),
     valid: v.valid === true || v.valid === false ? v.valid : "unknown",
     why: word(v.why),
     counts: v.counts && typeof v.counts === "object" ? v.counts : {},
   }));
-  const outages = list(data.outages).map((o) => ({
+  const outages = records(data.outages).map((o) => ({
     fault: o.fault,
     what: word(o.what),
     longest: number(o.longest_ms),
     nodes: o.node_ms && typeof o.node_ms === "object" ? o.node_ms : {},
   }));
   return {
-    title: word(data.title), source: word(data.source), command: word(data.command), leftOut: data.left_out ?? {},
+    title: word(data.title), source: word(data.source), command: word(data.command), leftOut: records([data.left_out])[0] ?? {},
     verdicts, violations, from, to, nodes, clients, operations, byOp, faults, events, messages, anomalies, outages,
     moments: moments(operations, faults, events, violations, anomalies),
   };

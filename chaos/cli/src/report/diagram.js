@@ -91,6 +91,7 @@ function makeDiagram(run, box, onChange) {
     picture.replaceChildren(defs(gutter(), state.width, height), lanes(), clip);
     clip.append(bands(), grid(), rolesOf(), arrowsOf(marks.arrows.filter(isElement)), ticksOf(onCanvas ? [] : marks.ticks, marks.ticks),
       barsOf(marks.bars.filter(isElement)), edgesOf(marks.bars), violationsOf(), cursorOf());
+    picture.setAttribute("aria-label", `Space-time diagram from ${seconds(state.a)} to ${seconds(state.b)}: ${many(marks.bars.length, "operation")}, ${many(marks.ticks.length, "event")}, ${many(marks.inWindow, "message")}`);
     box.dataset.marks = onCanvas ? "canvas" : "svg";
     onChange({ ...state, inWindow: marks.inWindow, crowded: marks.crowded });
   }
@@ -118,19 +119,21 @@ function makeDiagram(run, box, onChange) {
     const { step, digits } = axisStep(state.b - state.a, plotWidth() / 95);
     for (let i = Math.ceil(state.a / step); i * step <= state.b; i++) {
       const px = x(i * step);
-      g.append(draw("line", { x1: px, x2: px, y1: 20, y2: height - BOTTOM }), draw("text", { x: px + 3, y: 14 }, seconds(i * step, digits)));
+      g.append(draw("line", { x1: px, x2: px, y1: 20, y2: height - BOTTOM }));
+      if (px < state.width - 48) g.append(draw("text", { x: px + 3, y: 14 }, seconds(i * step, digits)));
     }
     return g;
   }
 
   function bands() {
     const g = draw("g", { class: "bands" });
+    const sentences = [];
     // Sentences stand in rows, each where the one before it in the row has ended.
     const rows = new Map();
     const place = (lane, count, from, chars) => {
       const taken = rows.get(lane) ?? rows.set(lane, new Array(count).fill(-Infinity)).get(lane);
       const row = taken.findIndex((end) => end < from);
-      if (row >= 0) taken[row] = from + chars * 5.9 + 10;
+      if (row >= 0) taken[row] = from + chars * 6.5 + 10;
       return row;
     };
     for (const f of run.faults) {
@@ -145,10 +148,11 @@ function makeDiagram(run, box, onChange) {
         band.append(draw("line", { x1: left, x2: left, y1: y + 1, y2: y + h - 1 }));
         const from = Math.max(left, gutter());
         const row = place(lane, count, from, f.say.length);
-        if (row >= 0) band.append(draw("text", { x: from + 4, y: y + first + row * LABEL_PX, class: "say" }, f.say));
+        if (row >= 0) sentences.push(draw("g", { class: band.getAttribute("class") }, draw("text", { x: from + 4, y: y + first + row * LABEL_PX }, f.say)));
         g.append(band);
       });
     }
+    g.append(...sentences);
     return g;
   }
 
@@ -158,11 +162,11 @@ function makeDiagram(run, box, onChange) {
       if (!isIn(r.from, r.to)) continue;
       const [left, width] = seen(r.from, r.to);
       const y = nodeY.get(r.node) + NODE_LINE;
-      const at = r.role === "leader" ? [y - 4, 8] : [y + 6, 3];
+      const at = { leader: [y - 4, 8], lease: [y + 6, 3], down: [y - 5, 10] }[r.role];
       g.append(draw("rect", { x: left, y: at[0], width: Math.max(width, 1), height: at[1], class: r.role },
-        draw("title", {}, `${r.node}: ${r.role === "leader" ? "leader" : "lease"} from ${seconds(r.from)} to ${seconds(r.to)}`)));
+        draw("title", {}, `${r.node}: ${r.role} from ${seconds(r.from)} to ${seconds(r.to)}`)));
       const from = Math.max(left, gutter());
-      if (r.role === "leader" && left + width - from > 60) g.append(draw("text", { x: from + 4, y: y - 7, class: "role" }, "leader"));
+      if (r.role !== "lease" && left + width - from > 50) g.append(draw("text", { x: from + 4, y: y - 7, class: r.role }, r.role));
     }
     return g;
   }
@@ -220,14 +224,21 @@ function makeDiagram(run, box, onChange) {
   function edgesOf(bars) {
     const g = draw("g", { class: "edges" });
     const bar = new Map(bars.map((b) => [b.op, b]));
+    // From far away they would only be a knot.
+    const named = bars.filter((b) => b.name).map((b) => b.x);
+    const isKnot = Math.max(...named) - Math.min(...named) < 40 && bars.length > 200;
     state.anomaly?.cycle.forEach((edge, i) => {
       const [p, q] = [bar.get(edge.from.op), bar.get(edge.to.op)];
-      if (!p || !q) return;
+      if (!p || !q || (isKnot && state.light?.edge !== edge)) return;
       const middle = (b) => Math.min(Math.max(b.x + Math.min(b.w, 2000) / 2, gutter() + 4), state.width - 8);
       const down = q.y > p.y || (q.y === p.y && i % 2 === 0);
-      const [x1, y1] = [middle(p), down && q.y !== p.y ? p.y + p.h : p.y];
-      const [x2, y2] = [middle(q), down && q.y !== p.y ? q.y : q.y === p.y ? q.y : q.y + q.h];
-      const bend = q.y === p.y ? [(x1 + x2) / 2, y1 - 24] : [(x1 + x2) / 2 + (down ? 34 : -34), (y1 + y2) / 2];
+      // An edge of time goes from the end of the one to the begin of the other.
+      const ofTime = edge.rel === "realtime" || edge.rel === "process";
+      const [x1, y1] = [ofTime ? p.x + p.w : middle(p), down && q.y !== p.y ? p.y + p.h : p.y];
+      const [x2, y2] = [ofTime ? q.x : middle(q), down && q.y !== p.y ? q.y : q.y === p.y ? q.y : q.y + q.h];
+      // Each bends to its own left, so that there and back stay apart.
+      const length = Math.hypot(x2 - x1, y2 - y1) || 1, by = Math.max(34, length * 0.14) / length;
+      const bend = q.y === p.y ? [(x1 + x2) / 2, y1 - 30] : [(x1 + x2) / 2 + (y2 - y1) * by, (y1 + y2) / 2 - (x2 - x1) * by];
       const lit = state.light?.edge === edge ? " lit" : "";
       const [lx, ly] = [(x1 + x2) / 4 + bend[0] / 2, (y1 + y2) / 4 + bend[1] / 2];
       g.append(draw("g", { class: `edge ${edge.rel}${lit}` },
@@ -347,7 +358,7 @@ function makeDiagram(run, box, onChange) {
 
   new ResizeObserver(() => box.clientWidth !== state.width && repaint()).observe(box);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-  const diagram = { state, show, zoom, pan, paint, repaint, onPick: null, set: (more) => (Object.assign(state, more), repaint()) };
+  const diagram = { state, roles, show, zoom, pan, paint, repaint, onPick: null, set: (more) => (Object.assign(state, more), repaint()) };
   return diagram;
 }
 
@@ -383,11 +394,14 @@ function defs(left, width, height) {
   return draw("defs", {}, hatch, dots, fade, plot);
 }
 
-// When each node led, and when it could read by itself, as far as its events say.
+// Kinds of fault that end a process, for runs whose events do not say when one was gone.
+const ENDS = ["kill", "crash", "wipe", "kill_all"];
+
+// When each node led, when it could read by itself, and when it was down, as far as its events say.
 function nodeRoles(run) {
   const all = [];
   for (const node of run.nodes) {
-    const since = { leader: null, lease: null };
+    const since = { leader: null, lease: null, down: null };
     const turn = (role, on, at) => {
       if (on && since[role] === null) since[role] = at;
       if (!on && since[role] !== null) {
@@ -395,17 +409,25 @@ function nodeRoles(run) {
         since[role] = null;
       }
     };
+    let saysGone = false;
     for (const e of run.events) {
       if (e.node !== node) continue;
       const what = e.what.split(/[\s:]/)[0];
+      const gone = /^its (process is gone|machine has no power)/.test(e.what) || ["stops", "dies", "killed", "died"].includes(what);
+      if (gone || what === "starts" || what === "started") ["leader", "lease"].forEach((role) => turn(role, false, e.at));
+      if (gone) saysGone = true;
+      turn("down", gone || (since.down !== null && what !== "starts" && what !== "started"), e.at);
       if (what === "elected") turn("leader", true, e.at);
       if (what === "leader_changed") turn("leader", e.what.includes(`leader=${node}`), e.at);
       if (what === "lease_usable") turn("lease", true, e.at);
       if (["lease_lost", "lease_ended", "lease_refused"].includes(what) && !e.what.includes("slot=")) turn("lease", false, e.at);
       if (what === "stepped_down") turn("leader", false, e.at);
-      if (["starts", "started", "stops", "dies", "killed"].includes(what)) ["leader", "lease"].forEach((role) => turn(role, false, e.at));
     }
-    ["leader", "lease"].forEach((role) => turn(role, false, run.to));
+    ["leader", "lease", "down"].forEach((role) => turn(role, false, run.to));
+    if (saysGone) continue;
+    for (const f of run.faults) {
+      if (ENDS.includes(f.kind) && (!f.nodes.length || f.nodes.includes(node))) all.push({ node, role: "down", from: f.from, to: f.until });
+    }
   }
   return all;
 }

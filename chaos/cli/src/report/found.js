@@ -35,14 +35,14 @@ function cycleGraph(anomaly, choose) {
   const names = [];
   anomaly.cycle.forEach((e) => [e.from, e.to].forEach((m) => names.includes(m) || names.push(m)));
   const n = names.length;
-  const r = n <= 1 ? 0 : Math.max(72, n * 24), size = r * 2 + 130, c = size / 2, knob = 23;
+  const r = n <= 1 ? 0 : n === 2 ? 72 : Math.max(96, n * 24), size = r * 2 + 130, c = size / 2, knob = 23;
   const angle = (i) => (n === 2 ? Math.PI : -Math.PI / 2) + (i * 2 * Math.PI) / n;
   const at = (m) => {
     const a = angle(names.indexOf(m));
     return [c + r * Math.cos(a), c + r * Math.sin(a)];
   };
   const label = anomaly.cycle.map((e) => `${e.from.name} ${e.rel} ${e.to.name}`).join(", ");
-  const high = n === 2 ? 190 : size, top = n === 2 ? c - 95 : 0;
+  const high = n === 2 ? 160 : n === 1 ? 130 : size - 70, top = n === 2 ? c - 80 : n === 1 ? c - 95 : 35;
   const g = draw("svg", { viewBox: `0 ${top} ${size} ${high}`, class: "cycle", role: "group", "aria-label": `Cycle: ${label}` });
   anomaly.cycle.forEach((edge, i) => {
     const [x1, y1] = at(edge.from), [x2, y2] = at(edge.to);
@@ -80,7 +80,7 @@ function cycleGraph(anomaly, choose) {
 }
 
 function makeFound(run, box, diagram) {
-  let chosen = null, pinned = null, buttons = [];
+  let chosen = null, pinned = null, buttons = [], ops = new Map();
   const panel = el("div", { class: "anomaly-panel", "aria-live": "polite" });
 
   const apply = (light) => {
@@ -128,13 +128,14 @@ function makeFound(run, box, diagram) {
 
   function show(anomaly) {
     chosen = anomaly;
+    ops = new Map(anomaly.members.filter((m) => m.op).map((m) => [m.op, m.name]));
     pinned = null;
     buttons = [];
     const words = anomalyWords(anomaly.type);
     const edges = lights((edge) => lightOfEdge(run, edge)), members = lights((m) => light(run, [m]));
     const sentence = (edge) => {
       const b = el("button", { type: "button", class: "sentence" },
-        el("span", { class: `rel ${edge.rel}` }, `${edge.from.name} ${edge.rel} ${edge.to.name}`), el("span", {}, edge.why || RELATIONS[edge.rel] || ""));
+        el("span", { class: `rel ${edge.rel}` }, `${edge.from.name} –${edge.rel}→ ${edge.to.name}`), el("span", {}, edge.why || RELATIONS[edge.rel] || ""));
       edges(b, edge);
       return el("li", {}, b);
     };
@@ -188,5 +189,7 @@ function makeFound(run, box, diagram) {
     const unknown = run.verdicts.some((v) => v.valid !== true) || !run.verdicts.length;
     box.append(el("p", {}, unknown ? "No anomaly was found; but see the verdict above, which is not that everything is well." : "No anomaly: no answer contradicts what was promised."));
   }
-  return { show, go, get chosen() { return chosen; } };
+  // The name of an operation in the chosen anomaly, if it is one of it.
+  const nameOf = (op) => ops.get(op);
+  return { show, go, nameOf, get chosen() { return chosen; } };
 }

@@ -26,6 +26,12 @@ function overall() {
   return ["true", `Valid: no answer contradicts ${models.length ? models.join(" or ") : "what was promised"}.`];
 }
 
+// The kinds of anomaly of a verdict's workload; of all, if the anomalies do not say whose they are.
+function typesOf(verdict) {
+  const its = run.anomalies.filter((a) => verdict.valid === false && (!a.workload || !verdict.workload || a.workload === verdict.workload));
+  return [...new Set(its.map((a) => a.type))].slice(0, 3);
+}
+
 function makeHead() {
   const [valid, sentence] = overall();
   const source = { simulated: "A simulated run", live: "A run on real processes", foreign: "A run on servers of another make" }[run.source] ?? "A run";
@@ -41,6 +47,7 @@ function makeHead() {
       el("h2", {}, el("span", { class: "mark", "aria-hidden": "true" }, MARKS[v.valid]), v.workload || "all workloads", el("span", { class: "adverb" }, ADVERBS[v.valid])),
       v.model ? el("p", {}, el("b", {}, v.model), words ? `: ${words}` : "") : null,
       v.why ? el("p", { class: "why" }, v.why) : null,
+      typesOf(v).map((type) => el("p", {}, el("b", {}, anomalyWords(type).title), `: ${anomalyWords(type).text || type}`)),
       counts.length ? el("p", { class: "counts" }, counts.flatMap(([name, n]) => [el("b", {}, n.toLocaleString("en")), ` ${names[name] ?? name} `])) : null);
   }));
   if (run.command) {
@@ -52,7 +59,7 @@ function makeHead() {
       } catch {
         // Without leave to use the clipboard the text is at least marked, ready to be copied by hand.
         getSelection().selectAllChildren(byId("command-text"));
-        copied.textContent = "marked; copy it with the keyboard";
+        copied.textContent = document.execCommand("copy") ? "copied" : "marked; copy it with the keyboard";
       }
     };
     byId("command").hidden = false;
@@ -81,8 +88,10 @@ const diagram = makeDiagram(run, byId("diagram"), (state) => {
   slider.value = String(Math.max(at, 0));
   slider.disabled = !shown.length;
   const digits = state.b - state.a < 20 ? 5 : 3;
-  status.textContent = `${seconds(state.a, digits)} to ${seconds(state.b, digits)} (${took(state.b - state.a)})`
-    + (state.crowded ? `; ${state.inWindow.toLocaleString("en")} messages, too many to draw: zoom in` : "");
+  const [from, to] = [Math.max(state.a, run.from), Math.min(state.b, run.to)];
+  status.textContent = `${seconds(from, digits)} to ${seconds(to, digits)} (${took(Math.max(to - from, 0))})`
+    + (state.crowded ? `; ${state.inWindow.toLocaleString("en")} messages, too many to draw: zoom in` : "")
+    + (number(run.leftOut.operations) > 0 ? "; not all operations are in this file" : "");
 });
 const found = makeFound(run, byId("found"), diagram);
 
@@ -152,6 +161,7 @@ function makeLegend() {
   const events = run.events.map((e) => e.what);
   if (events.some((w) => w.startsWith("elected") || w.startsWith("leader_changed"))) byId("legend").append(key(draw("g", { class: "roles" }, draw("rect", { class: "leader", x: 1, y: 3, width: 28, height: 8 })), "leader"));
   if (events.some((w) => w.startsWith("lease_usable"))) byId("legend").append(key(draw("g", { class: "roles" }, draw("rect", { class: "lease", x: 1, y: 6, width: 28, height: 3 })), "may read by itself (lease)"));
+  if (diagram.roles.some((r) => r.role === "down")) byId("legend").append(key(draw("g", { class: "roles" }, draw("rect", { class: "down", x: 1, y: 2, width: 28, height: 10 })), "down"));
   if (run.messages.length) {
     byId("legend").append(key(draw("g", { class: "message" }, draw("path", { d: `M2 2L26 11${head(2, 2, 26, 11)}` })), "message"),
       key(draw("g", { class: "message lost" }, draw("path", { d: `M2 2L20 9${cross(20, 9)}` })), "lost"));
@@ -197,10 +207,33 @@ function makeGlossary() {
     el("p", {}, "strong-session-…:", SESSION, " strong-…:", STRONG)));
 }
 
+// What the verdict rests on, whatever it is.
+function makeTried() {
+  const count = (all, of) => [...all.reduce((m, one) => m.set(of(one), (m.get(of(one)) ?? 0) + 1), new Map())].sort((a, b) => b[1] - a[1]);
+  const items = (pairs) => el("ul", {}, pairs.map(([name, n]) => el("li", {}, `${name || "other"}: ${n.toLocaleString("en")}`)));
+  const box = el("div", { class: "tried" }, el("h3", {}, "What was tried"));
+  if (!run.operations.length && !run.faults.length) return;
+  const named = { ok: "ok", fail: "refused", info: "outcome unknown" };
+  if (run.operations.length) {
+    box.append(el("p", {}, `${many(run.operations.length, "operation")}: ${count(run.operations, (o) => named[o.outcome]).map(([name, n]) => `${n.toLocaleString("en")} ${name}`).join(", ")}.`));
+    const workloads = count(run.operations, (o) => o.workload);
+    if (workloads.length > 1) box.append(items(workloads));
+  }
+  box.append(el("p", {}, run.faults.length ? `${many(run.faults.length, "fault")}, by kind:` : "No fault was made."));
+  if (run.faults.length) box.append(items(count(run.faults, (f) => f.kind)));
+  const worst = [...run.outages].filter((o) => o.longest !== null).sort((a, b) => b.longest - a.longest)[0];
+  if (worst) {
+    const fault = run.faults.find((f) => f.id === worst.fault);
+    box.append(el("p", {}, `The longest time without an operation that ended ok: ${took(worst.longest)} (${worst.what || fault?.say || `fault ${word(worst.fault)}`}).`));
+  }
+  byId("found").append(box);
+}
+
 makeHead();
 makeTools();
 makeLegend();
 makeKinds();
+makeTried();
 const tables = makeTables(run, byId("tables"), diagram, found, pick);
 makeGlossary();
 byId("found").addEventListener("click", (e) => e.target.closest("[data-anomaly]") && tables.refill());

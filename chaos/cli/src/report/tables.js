@@ -64,8 +64,6 @@ const OUTCOMES = { ok: "ok", fail: "refused", info: "unknown" };
 
 function makeTables(run, box, diagram, found, pick) {
   const code = (text) => (text ? el("code", {}, short(text)) : "");
-  const inAnomaly = () => new Set((found.chosen?.members ?? []).map((m) => m.op));
-  const nameOf = (op) => found.chosen?.members.find((m) => m.op === op)?.name;
   const has = run.anomalies.length > 0;
   const go = (from, to) => diagram.show(...windowOf(run, from, to));
   const when = (row, from, to, moment) => el("button", { type: "button", class: "when", title: "Show it in the diagram",
@@ -73,10 +71,10 @@ function makeTables(run, box, diagram, found, pick) {
 
   const operations = makeTable({
     id: "operations", title: "Operations", rows: run.operations,
-    choices: has ? [{ name: "of the anomaly", first: true, keep: (o) => inAnomaly().has(o) }, { name: "all", keep: () => true }] : null,
+    choices: has ? [{ name: "of the anomaly", first: true, keep: (o) => found.nameOf(o) }, { name: "all", keep: () => true }] : null,
     text: (o) => `${o.id} client ${o.client} ${o.node} ${o.workload} ${o.f} ${OUTCOMES[o.outcome]} ${o.asked} ${o.got} ${o.error}`,
     columns: [
-      ["Number", "n", (o) => [String(o.id), nameOf(o) ? el("b", { class: "tag" }, nameOf(o)) : ""]],
+      ["Number", "n", (o) => [String(o.id), found.nameOf(o) ? el("b", { class: "tag" }, found.nameOf(o)) : ""]],
       ["Begin", "n", (o) => when(o, o.from, o.to ?? o.from, (m) => m.op === o)],
       ["Took", "n", (o) => (o.to === null ? "no answer" : took(o.to - o.from))],
       ["Client", "n", (o) => o.client],
@@ -86,7 +84,7 @@ function makeTables(run, box, diagram, found, pick) {
       ["Asked", "wide", (o) => code(o.asked || o.f)],
       ["Got", "wide", (o) => [code(o.got), o.error ? el("span", { class: "error" }, o.got ? " " : "", short(o.error)) : ""]],
     ],
-    onRow: (tr, o) => inAnomaly().has(o) && tr.classList.add("anomaly"),
+    onRow: (tr, o) => found.nameOf(o) && tr.classList.add("anomaly"),
   });
   const faults = makeTable({
     id: "faults", title: "Faults", rows: run.faults,
