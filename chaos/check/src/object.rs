@@ -86,6 +86,13 @@ pub fn judge(history: &History<Value>, workload: &'static str, model: Model) -> 
     let (mut found, mut undecided) = (Vec::new(), Vec::new());
     for (key, ops) in &objects {
         let ops: Vec<Done> = ops.iter().map(|(done, _)| *done).collect();
+        if let Some((read, value)) = from_nowhere(&ops) {
+            let operations = vec![operation(&history.calls[read.op as usize], "T1".into())];
+            let why =
+                format!("T1 found {}, and nobody ever wrote it.", names.get(&value).unwrap_or(&Value::Nil));
+            found.push(Anomaly { name: "garbage-read", why, operations, cycle: Vec::new() });
+            continue;
+        }
         // The quick way first; it gives up where much overlaps.
         let quick = match linear::check(0, &ops) {
             linear::Verdict::Undecided => linear::search::check(0, &ops, STEPS_MAX),
@@ -103,6 +110,19 @@ pub fn judge(history: &History<Value>, workload: &'static str, model: Model) -> 
         verdict.why = Some(format!("the search was given up for the objects {}", undecided.join(", ")));
     }
     Ok(verdict)
+}
+
+/// A read, or a swap that was done, of a value that nobody can have written.
+fn from_nowhere(ops: &[Done]) -> Option<(&Done, i64)> {
+    let wrote = |value: i64| {
+        ops.iter().any(|op| matches!(op.kind, Did::Write(v) | Did::Swap(_, v) if v == value)) || value == 0
+    };
+    let seen = |op: &Done| match op.kind {
+        Did::Read(v) => Some(v),
+        Did::Swap(v, _) if op.ended_ns != u64::MAX => Some(v),
+        _ => None,
+    };
+    ops.iter().find_map(|op| seen(op).filter(|v| !wrote(*v)).map(|v| (op, v)))
 }
 
 fn explain(

@@ -5,6 +5,10 @@
 //! end of something not placed it goes back. An operation of unknown outcome has no end: once everything that ended
 //! is placed, the order fits. A read that fits is placed at once and for good, since it changes nothing.
 //! The memo keeps 128-bit fingerprints of sets instead of the sets.
+//!
+//! Operations of unknown outcome are what makes such a search long, for each may come anywhere or never. Of several that
+//! do the same only the one that began first is tried, since whatever the others could do it can do too; and one is
+//! placed only where what comes next looks at its value, since else the order fits without it.
 
 use super::{Done, Kind, Stuck, Verdict, prepare};
 use plait_base::draw;
@@ -58,6 +62,40 @@ impl List {
     }
 }
 
+/// Operations of unknown outcome by what they do, in the order in which they began.
+struct Unknowns {
+    class: Vec<usize>,
+    members: Vec<Vec<usize>>,
+    placed: Vec<usize>,
+}
+
+impl Unknowns {
+    fn new(ops: &[Done]) -> Unknowns {
+        let mut unknowns = Unknowns { class: vec![NONE; ops.len()], members: Vec::new(), placed: Vec::new() };
+        for (at, op) in ops.iter().enumerate().filter(|(_, op)| op.ended_ns == u64::MAX) {
+            let same = |members: &Vec<usize>| ops[members[0]].kind == op.kind;
+            let class = unknowns.members.iter().position(same).unwrap_or_else(|| {
+                unknowns.members.push(Vec::new());
+                unknowns.placed.push(0);
+                unknowns.members.len() - 1
+            });
+            unknowns.members[class].push(at);
+            unknowns.class[at] = class;
+        }
+        unknowns
+    }
+
+    fn is(&self, op: usize) -> bool {
+        self.class[op] != NONE
+    }
+
+    /// Whether it is the first of its kind that is not placed.
+    fn is_next(&self, op: usize) -> bool {
+        let class = self.class[op];
+        self.members[class].get(self.placed[class]) == Some(&op)
+    }
+}
+
 struct Placed {
     op: usize,
     /// Before it.
@@ -74,7 +112,8 @@ pub fn check(initial: i64, history: &[Done], steps_max: usize) -> Verdict {
     };
     let head = 2 * ops.len();
     let mut list = List::new(&ops);
-    let mut seen: Map<(u128, i64), ()> = Map::keyed(0);
+    let mut unknowns = Unknowns::new(&ops);
+    let mut seen: Map<(u128, bool, i64), ()> = Map::keyed(0);
     let (mut placed, mut set, mut value): (Vec<Placed>, u128, i64) = (Vec::new(), 0, initial);
     let mut ended_left = ops.iter().filter(|op| op.ended_ns != u64::MAX).count();
     let mut best = (0, initial, 0_usize);
@@ -90,21 +129,28 @@ pub fn check(initial: i64, history: &[Done], steps_max: usize) -> Verdict {
             return Verdict::Undecided;
         }
         let op = event / 2;
+        let unread = placed.last().is_some_and(|last| unknowns.is(last.op));
         let after = (event != NONE && event % 2 == 0).then(|| match ops[op].kind {
+            _ if unknowns.is(op) && !unknowns.is_next(op) => None,
             Kind::Read(v) => (v == value).then_some(v),
+            Kind::Write(_) if unread => None,
             Kind::Write(v) => Some(v),
             Kind::Swap(from, to) => (from == value).then_some(to),
         });
         match after {
-            Some(Some(after)) if seen.insert((set ^ sign(op), after), ()).is_none() => {
+            // After an operation of unknown outcome less may follow: that is another state.
+            Some(Some(after)) if seen.insert((set ^ sign(op), unknowns.is(op), after), ()).is_none() => {
                 let for_good = matches!(ops[op].kind, Kind::Read(_));
                 placed.push(Placed { op, value, for_good });
                 set ^= sign(op);
                 value = after;
                 list.take(2 * op);
-                if ops[op].ended_ns != u64::MAX {
-                    list.take(2 * op + 1);
-                    ended_left -= 1;
+                match unknowns.is(op) {
+                    true => unknowns.placed[unknowns.class[op]] += 1,
+                    false => {
+                        list.take(2 * op + 1);
+                        ended_left -= 1;
+                    }
                 }
                 event = list.next[head];
             }
@@ -119,9 +165,12 @@ pub fn check(initial: i64, history: &[Done], steps_max: usize) -> Verdict {
                     let Some(last) = placed.pop() else {
                         return Verdict::Not(Stuck { after: best.0, value: best.1, open: open_at_best });
                     };
-                    if ops[last.op].ended_ns != u64::MAX {
-                        list.put_back(2 * last.op + 1);
-                        ended_left += 1;
+                    match unknowns.is(last.op) {
+                        true => unknowns.placed[unknowns.class[last.op]] -= 1,
+                        false => {
+                            list.put_back(2 * last.op + 1);
+                            ended_left += 1;
+                        }
                     }
                     list.put_back(2 * last.op);
                     set ^= sign(last.op);

@@ -74,7 +74,7 @@ fn brute(value: i64, left: &mut Vec<Done>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6000, ..ProptestConfig::default() })]
     #[test]
     fn agrees_with_trying_every_order(
         shapes in prop::collection::vec((0_u64..30, 1_u64..15, 0_u8..4, 0_i64..6, any::<bool>()), 1..7),
