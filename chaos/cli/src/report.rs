@@ -359,7 +359,7 @@ mod tests {
         };
         let message = |n: u64| {
             let from = n as f64 * 100_000.0 / messages as f64;
-            json!({ "from": "n1", "to": "n2", "kind": "append", "from_ms": from, "to_ms": from + 0.125, "lost": n % 9 == 0 })
+            json!({ "from": "n1", "to": "n2", "kind": "append", "from_ms": from, "to_ms": from + 0.125, "lost": n.is_multiple_of(9) })
         };
         let (a, b) = (operations / 2, operations / 2 + 3);
         json!({

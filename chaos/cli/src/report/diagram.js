@@ -89,7 +89,9 @@ function makeDiagram(run, box, onChange) {
     } : null, dim);
     const clip = draw("g", { "clip-path": "url(#plot)" });
     picture.replaceChildren(defs(gutter(), state.width, height), lanes(), clip);
-    clip.append(bands(), grid(), rolesOf(), arrowsOf(marks.arrows.filter(isElement)), ticksOf(onCanvas ? [] : marks.ticks, marks.ticks),
+    // Words stand over what is drawn.
+    const [under, sentences] = bands();
+    clip.append(under, grid(), rolesOf(), arrowsOf(marks.arrows.filter(isElement)), sentences, ticksOf(onCanvas ? [] : marks.ticks, marks.ticks),
       barsOf(marks.bars.filter(isElement)), edgesOf(marks.bars), violationsOf(), cursorOf());
     picture.setAttribute("aria-label", `Space-time diagram from ${seconds(state.a)} to ${seconds(state.b)}: ${many(marks.bars.length, "operation")}, ${many(marks.ticks.length, "event")}, ${many(marks.inWindow, "message")}`);
     box.dataset.marks = onCanvas ? "canvas" : "svg";
@@ -152,8 +154,7 @@ function makeDiagram(run, box, onChange) {
         g.append(band);
       });
     }
-    g.append(...sentences);
-    return g;
+    return [g, draw("g", { class: "bands" }, sentences)];
   }
 
   function rolesOf() {
