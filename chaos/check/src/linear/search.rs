@@ -130,7 +130,7 @@ pub fn check(initial: i64, history: &[Done], steps_max: usize) -> Verdict {
         }
         let op = event / 2;
         let unread = placed.last().is_some_and(|last| unknowns.is(last.op));
-        let after = (event != NONE && event % 2 == 0).then(|| match ops[op].kind {
+        let after = (event != NONE && event.is_multiple_of(2)).then(|| match ops[op].kind {
             _ if unknowns.is(op) && !unknowns.is_next(op) => None,
             Kind::Read(v) => (v == value).then_some(v),
             Kind::Write(_) if unread => None,
@@ -190,7 +190,7 @@ fn open(list: &List, head: usize, until: usize, ops: &[Done]) -> Vec<Done> {
     let mut found = Vec::new();
     let mut event = list.next[head];
     while event != NONE && event != until && found.len() < super::OPEN_MAX {
-        if event % 2 == 0 {
+        if event.is_multiple_of(2) {
             found.push(ops[event / 2]);
         }
         event = list.next[event];

@@ -137,7 +137,7 @@ pub fn history(seed: u64, promise: Promise, shape: Shape, count: usize) -> Vec<V
             Promise::ReadCommitted | Promise::Dirty | Promise::NoConflicts => false,
         } || d.chance(60);
         let unknown = d.chance(40);
-        if !txn.doomed && !(unknown && d.chance(500)) {
+        if !txn.doomed && (!unknown || !d.chance(500)) {
             let mut state = states[states.len() - 1].clone();
             for (key, row) in &txn.wrote {
                 // Under read committed a write goes on top of what is there by now.
