@@ -228,6 +228,9 @@ fn write(path: &Path, value: &Value) -> Res<()> {
     std::fs::write(path, text + "\n").map_err(|why| unwritable(path, &why))
 }
 
+/// More unknown outcomes than this, in percent, and a run says nothing.
+const UNKNOWN_PERCENT_MAX: u64 = 40;
+
 /// What a cluster of ours promises is the strong form of each isolation: nobody reads less than what was answered before
 /// (DESIGN law 8). Of a foreign one only the isolation itself is asked.
 fn model_of<'a>(options: &'a Options, target: &Target) -> &'a str {
@@ -299,7 +302,14 @@ async fn one(
         floor.record.finish(outages).map_err(|why| unwritable(&file, &std::io::Error::other(why)))?;
 
     let model = model_of(options, target);
-    let verdict = judged(&file, name, model)?;
+    let mut verdict = judged(&file, name, model)?;
+    if verdict.word == Word::Valid && tally.unknown * 100 > tally.scheduled * UNKNOWN_PERCENT_MAX {
+        verdict.word = Word::Unknown;
+        verdict.why = format!(
+            "{} of {} outcomes are unknown: a history of which more than {UNKNOWN_PERCENT_MAX} % is not known shows little",
+            tally.unknown, tally.scheduled
+        );
+    }
     let report = Report {
         workload: name,
         model,
