@@ -149,7 +149,7 @@ fn search(
             by = Some("twin".to_owned());
         }
         match by {
-            Some(by) if bug.must_be_seen_by().contains(&by.as_str()) => return Ok(Some((n, by))),
+            Some(by) if bug.is_seen_by(&by) => return Ok(Some((n, by))),
             Some(by) => *others.entry(by).or_default() += 1,
             None => {}
         }

@@ -37,6 +37,9 @@ pub enum Bug {
     Store(store::Bug),
 }
 
+/// Stands for the judge of whole histories.
+const HISTORY: &str = "history";
+
 impl Bug {
     pub fn all() -> Vec<Bug> {
         let world = WorldBug::ALL.into_iter().map(Bug::World);
@@ -85,7 +88,7 @@ impl Bug {
                     &["ack"]
                 }
                 O::AckBeforeStable | O::ReadNotHeld | O::LeaderReadsFreely | O::IndexNotAwaited => {
-                    &["ledger", "linear", "count", "fresh"]
+                    &["ledger", "linear", "count", "fresh", HISTORY]
                 }
                 O::NewLeaderForgets
                 | O::NoHeartbeatRound
@@ -114,21 +117,28 @@ impl Bug {
             },
             Bug::Store(bug) => match bug {
                 S::LastSeenAtCommit | S::SameOriginSkipped | S::CertWindowOffByOne => {
-                    &["count", "total", "list"]
+                    &["count", "total", "list", HISTORY]
                 }
-                S::ReadKeysDropped | S::RangesDropped => &["skew", "orders"],
+                S::ReadKeysDropped | S::RangesDropped => &["skew", "orders", HISTORY],
                 S::TombstonesForgotten => &["checkpoint", "linear"],
                 S::HashOrder | S::ClockRead => &["chain", "twin"],
                 S::IdMarkLost => &["ids"],
                 S::UniqueNotCertified => &["seats"],
                 S::AdditionLost => &["count"],
-                S::SnapshotMovesBlindly => &["count", "total", "linear", "skew", "list"],
+                S::SnapshotMovesBlindly => &["count", "total", "linear", "skew", "list", HISTORY],
                 S::WaiterForgotten => &["stall"],
                 S::ParentNotCertified => &["orders"],
                 S::LockNotFenced => &["count"],
                 S::ReplayBlind => &["total"],
             },
         }
+    }
+
+    /// Whether this is one of them that was broken.
+    pub fn is_seen_by(self, invariant: &str) -> bool {
+        // An anomaly of a history is called by its workload and its class.
+        let check = if invariant.contains('/') { HISTORY } else { invariant };
+        self.must_be_seen_by().contains(&check)
     }
 
     /// What only two runs that differ can show.
