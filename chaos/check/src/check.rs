@@ -150,7 +150,7 @@ fn for_objects(txns: &Txns, model: Model) -> Result<Model, Bad> {
 
 /// What both kinds of transactions are refused for.
 fn not_judged(txns: &Txns, workload: &'static str, model: Model) -> Option<Verdict> {
-    let unknown = |why: String| Some(Verdict::unknown(workload, model, crate::check::tally(txns), why));
+    let unknown = |why: String| Some(Verdict::unknown(workload, model, txns.tally(), why));
     if txns.says_nothing() {
         return unknown("no transaction ended ok: nothing is known about what it saw".into());
     }
@@ -161,18 +161,6 @@ fn not_judged(txns: &Txns, workload: &'static str, model: Model) -> Option<Verdi
         txns.all[a].line,
         txns.all[b].line
     ))
-}
-
-pub(crate) fn tally(txns: &Txns) -> crate::history::Tally {
-    let mut tally = crate::history::Tally::default();
-    for txn in &txns.all {
-        *match txn.kind {
-            crate::history::Kind::Ok => &mut tally.ok,
-            crate::history::Kind::Fail => &mut tally.fail,
-            crate::history::Kind::Info => &mut tally.info,
-        } += 1;
-    }
-    tally
 }
 
 fn lists(txns: &Txns, asked: Model) -> Result<Verdict, Bad> {
@@ -310,7 +298,7 @@ fn finish(
         return Verdict::unknown(
             workload,
             asked,
-            tally(txns),
+            txns.tally(),
             format!("more than {EDGES_MAX} dependencies: too many to look at"),
         );
     };
@@ -327,7 +315,7 @@ fn finish(
     }
     let mut anomalies: Vec<Anomaly> = found.anomalies;
     anomalies.sort_by_key(|a| std::cmp::Reverse(crate::model::broken_by(&[a.name]).len()));
-    let mut verdict = Verdict::of(workload, model, tally(txns), anomalies);
+    let mut verdict = Verdict::of(workload, model, txns.tally(), anomalies);
     verdict.model = asked;
     verdict.counts = found.counts;
     verdict

@@ -7,6 +7,17 @@ use crate::verdict::{Anomaly, Edge, Operation};
 /// Of one kind.
 const TOLD_MAX: usize = 8;
 
+/// Each once, in the order in which they come first.
+fn once(txns: &[usize]) -> Vec<usize> {
+    let mut seen = Vec::new();
+    for txn in txns {
+        if !seen.contains(txn) {
+            seen.push(*txn);
+        }
+    }
+    seen
+}
+
 pub struct Found<'a> {
     txns: &'a Txns,
     pub anomalies: Vec<Anomaly>,
@@ -16,10 +27,6 @@ pub struct Found<'a> {
 impl<'a> Found<'a> {
     pub fn new(txns: &'a Txns) -> Found<'a> {
         Found { txns, anomalies: Vec::new(), counts: Vec::new() }
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.counts.iter().any(|(n, _)| *n == name)
     }
 
     /// Counts one, and says whether it is still to be told.
@@ -41,15 +48,10 @@ impl<'a> Found<'a> {
         if !self.count(name) {
             return;
         }
-        let operations = self.operations(txns);
-        let names: Vec<&str> = txns
-            .iter()
-            .map(|txn| {
-                let line = self.txns.all[*txn].line;
-                let op = operations.iter().find(|op| op.line == line).expect("each has its operation");
-                op.name.as_str()
-            })
-            .collect();
+        let each = once(txns);
+        let operations = self.operations(&each);
+        let place = |txn: &usize| each.iter().position(|t| t == txn).expect("each is among them");
+        let names: Vec<&str> = txns.iter().map(|txn| operations[place(txn)].name.as_str()).collect();
         let why = why(&names);
         self.anomalies.push(Anomaly { name, why, operations, cycle: Vec::new() });
     }
@@ -61,10 +63,11 @@ impl<'a> Found<'a> {
         edges: &[(usize, usize, &'static str)],
         why: impl Fn(usize, usize, &'static str, &str, &str) -> String,
     ) {
-        let mut txns: Vec<usize> = Vec::new();
-        edges.iter().for_each(|(from, ..)| txns.push(*from));
+        let froms: Vec<usize> = edges.iter().map(|(from, ..)| *from).collect();
+        let txns = once(&froms);
         let operations = self.operations(&txns);
-        let place = |txn: usize| txns.iter().position(|t| *t == txn).unwrap_or(0);
+        let place =
+            |txn: usize| txns.iter().position(|t| *t == txn).expect("a cycle leads where it comes from");
         let cycle: Vec<Edge> = edges
             .iter()
             .map(|(from, to, rel)| {
@@ -77,14 +80,8 @@ impl<'a> Found<'a> {
         self.anomalies.push(Anomaly { name, why, operations, cycle });
     }
 
-    /// Each transaction once, named in the order in which they come.
+    /// Transactions as a witness shows them, named in the order in which they come.
     fn operations(&self, txns: &[usize]) -> Vec<Operation> {
-        let mut seen = Vec::new();
-        txns.iter().for_each(|txn| {
-            if !seen.contains(txn) {
-                seen.push(*txn);
-            }
-        });
         let one = |(at, txn): (usize, &usize)| {
             let t = &self.txns.all[*txn];
             Operation {
@@ -101,7 +98,7 @@ impl<'a> Found<'a> {
                 value: self.txns.text(*txn),
             }
         };
-        seen.iter().enumerate().map(one).collect()
+        txns.iter().enumerate().map(one).collect()
     }
 
     // What lists and registers have in common.

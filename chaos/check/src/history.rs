@@ -74,17 +74,23 @@ pub struct Tally {
     pub info: u64,
 }
 
-impl<T> History<T> {
-    pub fn tally(&self) -> Tally {
+impl Tally {
+    pub fn of(kinds: impl Iterator<Item = Kind>) -> Tally {
         let mut tally = Tally::default();
-        for call in &self.calls {
-            *match call.kind {
+        for kind in kinds {
+            *match kind {
                 Kind::Ok => &mut tally.ok,
                 Kind::Fail => &mut tally.fail,
                 Kind::Info => &mut tally.info,
             } += 1;
         }
         tally
+    }
+}
+
+impl<T> History<T> {
+    pub fn tally(&self) -> Tally {
+        Tally::of(self.calls.iter().map(|call| call.kind))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Keys and values are numbers here, so that a list is compared as fast as memory is; the [`Book`] knows them by
 //! name again.
 
-use crate::history::{Call, History, Kind, Line, NEVER, short};
+use crate::history::{Call, History, Kind, Line, NEVER, Tally, short};
 use crate::read::{Bad, Format};
 use crate::value::Value;
 use plait_base::map::Map;
@@ -66,15 +66,6 @@ impl Book {
 
     pub fn find(&self, value: &Value) -> Option<Id> {
         self.ids.get(value).copied()
-    }
-
-    /// How many names there are; ids lie below.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
     }
 
     pub fn name(&self, id: Id) -> &Value {
@@ -191,6 +182,10 @@ impl Txns {
             }
         }
         None
+    }
+
+    pub fn tally(&self) -> Tally {
+        Tally::of(self.all.iter().map(|txn| txn.kind))
     }
 
     /// Nobody was told of any outcome.

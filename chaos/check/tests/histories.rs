@@ -54,6 +54,11 @@ fn every_witness_has_its_sentences() {
     let verdict = judge(LOST_UPDATE, "list-append", "serializable").json();
     let anomalies = verdict["anomalies"].as_array().unwrap();
     assert!(!anomalies.is_empty());
+    // All on one line it is the same history, and the witness has two transactions still.
+    let one_line = format!("[{}]", LOST_UPDATE.trim().lines().collect::<Vec<_>>().join(","));
+    let same = judge(&one_line, "list-append", "serializable");
+    let lost = same.anomalies.iter().find(|a| a.name == "lost-update").unwrap();
+    assert!(lost.why.starts_with("T1 and T2 both"), "{}", lost.why);
     for anomaly in anomalies {
         assert!(!anomaly["why"].as_str().unwrap().is_empty(), "{anomaly}");
         assert!(!anomaly["models_broken"].as_array().unwrap().is_empty(), "{anomaly}");
