@@ -72,7 +72,7 @@ pub fn bank(history: &History<Value>, total: Option<i64>, model: Model) -> Resul
         }
     }
     let mut found = Found::new();
-    let mut wanted = total;
+    let mut wanted = total.map(i128::from);
     let mut accounts: Option<Vec<Value>> = None;
     for call in reads(history) {
         let balances = balances(call)?;
@@ -87,7 +87,8 @@ pub fn bank(history: &History<Value>, total: Option<i64>, model: Model) -> Resul
             });
             continue;
         }
-        let sum: i64 = balances.iter().filter_map(|(_, b)| *b).sum();
+        // Wider than any balance, so that no history makes it overflow.
+        let sum: i128 = balances.iter().filter_map(|(_, b)| b.map(i128::from)).sum();
         let wanted = *wanted.get_or_insert(sum);
         if sum != wanted {
             found.add("wrong-total", &[call], || {
@@ -172,15 +173,17 @@ pub fn counter(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
             Bad::new(call.line, format!("a read of a counter gives a whole number, and this one {got}"))
         })?;
         // What is certain counts always; what was under way, or is unknown, may count.
-        let (mut low, mut high) = (0, 0);
+        let (mut low, mut high) = (0_i128, 0_i128);
         for (add, amount) in &adds {
             if add.invoked > call.ended {
                 continue;
             }
             let certain = before(add, call) && (call.last || in_time(model));
-            low += if certain { *amount } else { (*amount).min(0) };
-            high += if certain { *amount } else { (*amount).max(0) };
+            let amount = i128::from(*amount);
+            low += if certain { amount } else { amount.min(0) };
+            high += if certain { amount } else { amount.max(0) };
         }
+        let shown = i128::from(shown);
         if shown < low {
             let name = if call.last { "lost-acknowledgement" } else { "stale-read" };
             found.add(name, &[call], || {

@@ -22,7 +22,11 @@ fn is_keyed(history: &History<Value>) -> bool {
         any |= !value.is_nil();
         value.is_nil() || pair(value)
     }) && any
-        && history.calls.iter().filter(|c| c.f == "cas").all(|c| pair(&c.asked.list().unwrap_or_default()[1]))
+        && history
+            .calls
+            .iter()
+            .filter(|c| c.f == "cas")
+            .all(|c| matches!(c.asked.list(), Some([_, swap]) if pair(swap)))
 }
 
 pub fn judge(history: &History<Value>, workload: &'static str, model: Model) -> Result<Verdict, crate::Bad> {

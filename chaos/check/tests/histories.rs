@@ -212,6 +212,10 @@ fn single_objects_are_linearizable_or_not() {
     assert_eq!(judge(keyed, "register", "linearizable").valid, Valid::Yes);
     let lie = keyed.replace(":info, :process 0, :f :cas", ":ok, :process 0, :f :cas");
     assert_eq!(judge(&lie, "register", "linearizable").valid, Valid::No);
+    let nothing = keyed.replace(":f :cas, :value [:b [0 5]]", ":f :cas, :value nil");
+    assert!(
+        check(nothing.as_bytes(), &ask("register", "linearizable")).unwrap_err().what.contains("[old new]")
+    );
     let several = LOST_UPDATE;
     assert!(check(several.as_bytes(), &ask("list-append", "linearizable")).is_err());
 }
@@ -274,6 +278,11 @@ fn sums_and_sets() {
         ["garbage-read"]
     );
 
+    // The largest numbers that there are are no reason to fall over.
+    let huge = counter
+        .replace("\"value\":2}", "\"value\":9223372036854775807}")
+        .replace("\"value\":5}", "\"value\":9223372036854775807}");
+    assert_eq!(judge(&huge, "counter", "linearizable").valid, Valid::No);
     let set = in_turn(&[
         ("0", "add", "1", "ok"),
         ("0", "add", "2", "fail"),
