@@ -63,10 +63,10 @@ pub struct LiveArgs {
     /// How long one statement is waited for
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "5s")]
     deadline: Duration,
-    /// Where history, plan and verdict go [default: ./chaos-live-<workload>-<seed>]
+    /// Where history, plan and verdict go [default: ./chaos-live-WORKLOAD-SEED]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A foreign cluster: mysql://user:password@host:port[,host:port]/db
+    /// A foreign cluster: mysql://user:password@host:port,host:port/db
     #[arg(long, value_name = "URL", conflicts_with_all = ["name", "data_dir"])]
     target: Vec<String>,
     /// Which of several clusters of ours
