@@ -1,7 +1,7 @@
 //! Judges of histories: what clients asked a database for, what they were answered, and which promise that breaks.
 //!
 //! A pure room: bytes in, a [`Verdict`] out. It knows nothing of Plait; the history may come from anywhere.
-//! Start at [`check`].
+//! Start at [`check()`].
 
 pub mod append;
 pub mod count;
