@@ -455,11 +455,12 @@ fn explain(error: &clap::Error) -> Fail {
 fn run(cli: Cli, say: Say) -> Res<ExitCode> {
     let home = home::home(cli.global.data_dir.as_deref())?;
     let place = Place::new(home, &cli.global.name)?;
+    let json = cli.global.json;
     let ctx =
         Ctx { say, place, timeout: cli.global.timeout, name: cli.global.name, data_dir: cli.global.data_dir };
     match cli.verb {
         Verb::Supervise => return crate::supervise::run(ctx.place).map(|()| ExitCode::SUCCESS),
-        Verb::Chaos { args } => return Err(verb::chaos::exec(&args)),
+        Verb::Chaos { args } => return Err(verb::chaos::exec(&args, &ctx.place, json)),
         Verb::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "plait", &mut script);

@@ -60,7 +60,7 @@ struct Shrink {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Stop after so many runs with what is left by then.
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 50_000)]
     runs: u32,
     /// Stop after this long, as in `60s`, `5m`.
     #[arg(long = "for", value_parser = span, default_value = "60s")]

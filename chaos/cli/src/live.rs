@@ -163,7 +163,7 @@ pub fn live(args: LiveArgs, json: bool) -> ExitCode {
             let text = text + &reports(&document);
             match json {
                 true => println!("{}", serde_json::to_string_pretty(&document).expect("JSON prints")),
-                false => print!("{text}"),
+                false => println!("{}", text.trim_end()),
             }
             ExitCode::from(exit)
         }

@@ -138,6 +138,10 @@ impl Kind {
                 }
                 slow(format!("n{from}>n{to}"), delay_us / 1_000, jitter_us.div_ceil(1_000))
             }
+            FaultKind::Throttle { from, to, bytes_per_s } => {
+                let more = ["--rate".to_owned(), format!("{bytes_per_s}B")];
+                strike("throttle", format!("n{from}>n{to}"), &more, Undo::Heal)
+            }
             FaultKind::Loss { per_mille } => {
                 let links = [around(1), "n2-n3".to_owned()];
                 let deed = |on: &String| {

@@ -283,11 +283,13 @@ pub enum FaultKind {
     /// Each node in turn is stopped and started, the next one once the one before is in sync again. `clean`: it is let
     /// write what it has.
     Upgrade { clean: bool, down_ms: u64 },
+    /// A link carries so many bytes a second; what would have to wait too long for its turn is lost, as in a full buffer.
+    Throttle { from: u8, to: u8, bytes_per_s: u64 },
 }
 
 impl FaultKind {
     /// Every name, in the order of the table that `hunt` prints.
-    pub const NAMES: [&'static str; 30] = [
+    pub const NAMES: [&'static str; 31] = [
         "partition",
         "cut",
         "one_way",
@@ -318,6 +320,7 @@ impl FaultKind {
         "misdirect",
         "full",
         "upgrade",
+        "throttle",
     ];
 
     /// Its place in [`NAMES`](Self::NAMES).
@@ -353,6 +356,7 @@ impl FaultKind {
             FaultKind::Misdirect { .. } => 27,
             FaultKind::Full { .. } => 28,
             FaultKind::Upgrade { .. } => 29,
+            FaultKind::Throttle { .. } => 30,
         }
     }
 
@@ -384,7 +388,8 @@ impl FaultKind {
             | Misdirect { node }
             | Full { node } => vec![node],
             Cut { a, b } => vec![a, b],
-            OneWay { from, to } | Clog { from, to } | Slow { from, to, .. } => vec![from, to],
+            OneWay { from, to } | Clog { from, to } => vec![from, to],
+            Slow { from, to, .. } | Throttle { from, to, .. } => vec![from, to],
             Loss { .. } | Duplicate { .. } | Reorder { .. } | Flip { .. } => Vec::new(),
             KillAll {} | PowerOff { .. } | Upgrade { .. } => Vec::new(),
         }
@@ -401,6 +406,9 @@ impl FaultKind {
             Clog { from, to } => format!("what n{from} sends to n{to} is stuck on the way"),
             Slow { from, to, delay_us, jitter_us } => {
                 format!("n{from} to n{to} takes {} (up to {} more)", ms(delay_us), ms(jitter_us))
+            }
+            Throttle { from, to, bytes_per_s } => {
+                format!("n{from} to n{to} carries {bytes_per_s} bytes a second")
             }
             Loss { per_mille } => format!("{per_mille} of 1,000 frames are lost"),
             Duplicate { per_mille, .. } => format!("{per_mille} of 1,000 frames arrive twice"),
@@ -457,6 +465,7 @@ pub enum BadPlan {
     Times { fault: u32 },
     Load(String),
     Bound { what: &'static str, got: u64, max: u64 },
+    Rate { fault: u32 },
     Op { op: u64, why: &'static str },
 }
 
@@ -469,6 +478,9 @@ impl std::fmt::Display for BadPlan {
             BadPlan::Schema(found) => write!(f, "the schema is '{found}', and this build reads '{SCHEMA}'"),
             BadPlan::Slot { fault, slot } => {
                 write!(f, "fault {fault} names node {slot}; nodes are 1, 2 and 3, and a link has two ends")
+            }
+            BadPlan::Rate { fault } => {
+                write!(f, "fault {fault} leaves a link no byte a second; what carries nothing is `one_way`")
             }
             BadPlan::Times { fault } => write!(f, "fault {fault} ends before it begins"),
             BadPlan::Load(kind) => {
@@ -510,6 +522,9 @@ impl Plan {
             }
             if fault.until_ms < fault.at_ms {
                 return Err(BadPlan::Times { fault: fault.id });
+            }
+            if let FaultKind::Throttle { bytes_per_s: 0, .. } = fault.kind {
+                return Err(BadPlan::Rate { fault: fault.id });
             }
         }
         for load in &self.loads {

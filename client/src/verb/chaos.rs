@@ -2,14 +2,17 @@
 
 use crate::cluster;
 use crate::fail::{Fail, Res};
+use crate::home::Place;
 use std::os::unix::process::CommandExt;
 
-/// Becomes the simulator; returns only if that failed.
-pub fn exec(args: &[String]) -> Fail {
+/// Becomes the simulator; returns only if that failed. What was said of the cluster and of the form holds there too.
+pub fn exec(args: &[String], place: &Place, json: bool) -> Fail {
     let program: Res<_> = cluster::sibling("plait-chaos");
     match program {
         Ok(program) => {
-            let e = std::process::Command::new(&program).args(args).exec();
+            let mut command = std::process::Command::new(&program);
+            command.env("PLAIT_HOME", &place.home).env("PLAIT_NAME", &place.name);
+            let e = command.args(json.then_some("--json")).args(args).exec();
             Fail::unfit(format!("can't run {}", program.display()), e.to_string())
         }
         Err(fail) => fail,

@@ -40,7 +40,7 @@ pub fn report(plan: &Plan, report: &Report, short: bool, as_json: bool) {
             println!("({} of {} lines; all of them with --story)", lines.len(), report.story.len());
         }
     }
-    println!();
+    println!("");
     for violation in &report.violations {
         println!("BROKEN  {violation}");
     }

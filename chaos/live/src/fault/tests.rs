@@ -77,4 +77,8 @@ fn deeds_are_words_of_plait() {
         said(FaultKind::Slow { from: 1, to: 2, delay_us: 80_000, jitter_us: 500 }),
         "slow n1>n2 --delay 80ms --jitter 1ms"
     );
+    assert_eq!(
+        said(FaultKind::Throttle { from: 3, to: 1, bytes_per_s: 20_000 }),
+        "throttle n3>n1 --rate 20000B"
+    );
 }

@@ -51,6 +51,7 @@ fn touched(kind: &FaultKind) -> Vec<Slot> {
         | OneWay { .. }
         | Clog { .. }
         | Slow { .. }
+        | Throttle { .. }
         | Loss { .. }
         | Duplicate { .. }
         | Reorder { .. }

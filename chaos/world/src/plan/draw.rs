@@ -185,6 +185,7 @@ pub(super) const BAD_ENTRY: usize = 25;
 pub(super) const MISDIRECT: usize = 27;
 pub(super) const FULL: usize = 28;
 pub(super) const UPGRADE: usize = 29;
+pub(super) const THROTTLE: usize = 30;
 
 /// What strikes only when a node comes to some point: it is given time to come there.
 const WAITING: [usize; 7] = [TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, KV_ERROR, BAD_ENTRY, FULL];
@@ -195,10 +196,10 @@ const RARE_MS_MIN: u64 = 3000;
 /// A process that dies once or twice is `kill`'s; this one goes on for longer than a request may stand.
 const LOOP_MS_MIN: u64 = 2000;
 
-/// The kinds of fault that a seed enables.
+/// The kinds of fault that a seed enables. That a link is narrow counts as one of the ways in which it is slow.
 fn kinds(seed: u64) -> Vec<usize> {
     let mut d = Draws::new(seed, "plan.kinds", 0);
-    let mut kinds: Vec<usize> = (0..FaultKind::NAMES.len()).collect();
+    let mut kinds: Vec<usize> = (0..THROTTLE).collect();
     let wanted = d.between(KINDS.0, KINDS.1) as usize;
     while kinds.len() > wanted {
         kinds.remove(d.below(kinds.len() as u64) as usize);
@@ -263,7 +264,12 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         3 => Clog { from: node, to: other },
         4 => {
             let delay_us = *d.pick(&[5000, 40_000, 150_000]);
-            Slow { from: node, to: other, delay_us, jitter_us: *d.pick(&[1000, 50_000]) }
+            let jitter_us = *d.pick(&[1000, 50_000]);
+            // A link is slow in two ways: far, or narrow.
+            match d.chance(500) {
+                true => Slow { from: node, to: other, delay_us, jitter_us },
+                false => Throttle { from: node, to: other, bytes_per_s: *d.pick(&[2000, 20_000, 200_000]) },
+            }
         }
         5 => Loss { per_mille: *d.pick(&[10, 50, 200]) },
         6 => Duplicate { per_mille: *d.pick(&[20, 200]), later_us: *d.pick(&[1000, 100_000]) },
@@ -307,6 +313,6 @@ fn one(kind: usize, d: &mut Draws, victim: Option<u8>) -> FaultKind {
         27 => Misdirect { node },
         28 => Full { node },
         29 => Upgrade { clean: d.chance(500), down_ms: d.between(5, 200) },
-        _ => unreachable!("there are {} kinds of fault", FaultKind::NAMES.len()),
+        _ => unreachable!("{THROTTLE} kinds of fault are drawn"),
     }
 }

@@ -29,7 +29,7 @@ fn kinds_that_are_drawn_with_care_are_the_ones_that_are_meant() {
     use draw::*;
     let names = [
         TORN, CRASH_ON, POWER_OFF, SYNC_ERROR, WIPE, ROT, KV_ERROR, KV_ROT, CRASH_LOOP, BAD_ENTRY, MISDIRECT,
-        FULL, UPGRADE,
+        FULL, UPGRADE, THROTTLE,
     ]
     .map(named);
     assert_eq!(
@@ -47,7 +47,8 @@ fn kinds_that_are_drawn_with_care_are_the_ones_that_are_meant() {
             "bad_entry",
             "misdirect",
             "full",
-            "upgrade"
+            "upgrade",
+            "throttle"
         ]
     );
 }
@@ -71,6 +72,8 @@ fn a_bad_plan_is_refused_with_its_flaw() {
     assert!(spoil(&|p| p.faults[0].kind = FaultKind::Kill { node: 4 }).contains("names node 4"));
     assert!(spoil(&|p| p.faults[0].kind = FaultKind::Cut { a: 2, b: 2 }).contains("two ends"));
     assert!(spoil(&|p| p.faults[0].until_ms = 0).contains("ends before it begins"));
+    let narrow = FaultKind::Throttle { from: 1, to: 2, bytes_per_s: 0 };
+    assert!(spoil(&|p| p.faults[0].kind = narrow.clone()).contains("no byte a second"));
     assert!(spoil(&|p| p.loads[0].kind = "banq".into()).contains("bank"));
     assert!(spoil(&|p| p.span_ms = u64::MAX).contains("at most"));
     assert!(Plan::parse("{}").expect_err("it is empty").to_string().contains("missing field"));

@@ -1,15 +1,15 @@
 //! Counter: increments, blind and by read-modify-write, by steps and in SQL; reads are never stale, and no increment
 //! is lost.
 
+use super::counts::Counts;
 use super::*;
-use crate::invariant::count::Count;
 use crate::invariant::ledger;
 
 const TABLE: &str = "counters";
 
 pub struct Counter {
     plan: LoadPlan,
-    counts: Vec<Count>,
+    counts: Counts,
 }
 
 pub struct Op {
@@ -40,18 +40,8 @@ enum Kind {
 
 impl Counter {
     pub fn new(plan: LoadPlan) -> Counter {
-        let counts = vec![Count::default(); plan.keys.max(1) as usize];
+        let counts = Counts::new("counter", plan.keys);
         Counter { plan, counts }
-    }
-
-    fn read(&mut self, op: &Op, value: Option<i64>, slot: Slot, judge: &mut Judge) {
-        let found = match value {
-            Some(value) => self.counts[op.key].read(op.floor, value),
-            None => Err("the counter is gone".to_owned()),
-        };
-        if let Err(why) = found {
-            judge.broken("count", format!("counter {} on {slot}: {why}", op.key));
-        }
     }
 }
 
@@ -63,7 +53,7 @@ impl Workload for Counter {
     }
 
     fn rows(&self) -> Vec<Step> {
-        (0..self.counts.len() as i64).map(|id| put(TABLE, &[id, 0])).collect()
+        self.counts.rows(TABLE)
     }
 
     fn next(&mut self, _at: At, _judge: &Judge, draws: &mut Draws) -> Task<Op> {
@@ -92,9 +82,9 @@ impl Workload for Counter {
     }
 
     fn begun(&mut self, op: &mut Op, _judge: &Judge) {
-        op.floor = self.counts[op.key].floor();
+        op.floor = self.counts.of(op.key).floor();
         if !matches!(op.kind, Kind::Read) {
-            self.counts[op.key].begin();
+            self.counts.of(op.key).begin();
             op.counted = true;
         }
     }
@@ -123,7 +113,7 @@ impl Workload for Counter {
             (Kind::Rewrite { lock }, 0) => Next::Run(vec![get(TABLE, &[id], *lock)]),
             (Kind::Rewrite { .. }, 1) => {
                 let value = column(last, 0, 1).first().copied();
-                self.read(op, value, run.at.slot, run.judge);
+                self.counts.read(op.key, op.floor, value, run.at.slot, run.judge);
                 let next = Value::Int(value.unwrap_or(0) + 1);
                 Next::Run(vec![
                     set(TABLE, &[id], "n", Change::To(next)),
@@ -138,11 +128,12 @@ impl Workload for Counter {
         defect(end, judge);
         match (&op.kind, end.outcome) {
             (Kind::Read, Outcome::Yes) => {
-                self.read(&op, column(end.results, 0, 1).first().copied(), end.at.slot, judge);
+                let value = column(end.results, 0, 1).first().copied();
+                self.counts.read(op.key, op.floor, value, end.at.slot, judge);
             }
             (Kind::Read, _) => {}
-            (_, Outcome::Yes) => self.counts[op.key].acknowledged(),
-            (_, Outcome::No) if op.counted => self.counts[op.key].refused(),
+            (_, Outcome::Yes) => self.counts.of(op.key).acknowledged(),
+            (_, Outcome::No) if op.counted => self.counts.of(op.key).refused(),
             _ => {}
         }
     }
@@ -152,10 +143,6 @@ impl Workload for Counter {
     }
 
     fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge) {
-        let values = column(results, 0, 1);
-        for key in 0..self.counts.len() {
-            let op = Op { key, kind: Kind::Read, floor: self.counts[key].floor(), counted: false };
-            self.read(&op, values.get(key).copied(), slot, judge);
-        }
+        self.counts.last_scan(slot, results, judge);
     }
 }

@@ -3,15 +3,15 @@
 //! A transaction that read under one definition must not commit under another: it is told so and begins again. An
 //! ALTER copies or keeps every row, whatever was written beside it.
 
+use super::counts::Counts;
 use super::*;
-use crate::invariant::count::Count;
 use crate::invariant::ledger;
 
 const TABLE: &str = "wares";
 
 pub struct Ddl {
     plan: LoadPlan,
-    counts: Vec<Count>,
+    counts: Counts,
 }
 
 pub enum Op {
@@ -47,18 +47,8 @@ const ALTER_PER_MILLE: u64 = 60;
 
 impl Ddl {
     pub fn new(plan: LoadPlan) -> Ddl {
-        let counts = vec![Count::default(); plan.keys.max(1) as usize];
+        let counts = Counts::new("ware", plan.keys);
         Ddl { plan, counts }
-    }
-
-    fn read(&mut self, key: usize, floor: i64, value: Option<i64>, slot: Slot, judge: &mut Judge) {
-        let found = match value {
-            Some(value) => self.counts[key].read(floor, value),
-            None => Err("it is gone".to_owned()),
-        };
-        if let Err(why) = found {
-            judge.broken("count", format!("ware {key} on {slot}: {why}"));
-        }
     }
 }
 
@@ -70,7 +60,7 @@ impl Workload for Ddl {
     }
 
     fn rows(&self) -> Vec<Step> {
-        (0..self.counts.len() as i64).map(|id| put(TABLE, &[id, 0])).collect()
+        self.counts.rows(TABLE)
     }
 
     fn next(&mut self, _at: At, _judge: &Judge, draws: &mut Draws) -> Task<Op> {
@@ -89,11 +79,11 @@ impl Workload for Ddl {
 
     fn begun(&mut self, op: &mut Op, _judge: &Judge) {
         match op {
-            Op::Read { key, floor } => *floor = self.counts[*key].floor(),
+            Op::Read { key, floor } => *floor = self.counts.of(*key).floor(),
             // A session begins before it reads.
             Op::Rewrite { key, floor, counted } => {
-                *floor = self.counts[*key].floor();
-                self.counts[*key].begin();
+                *floor = self.counts.of(*key).floor();
+                self.counts.of(*key).begin();
                 *counted = true;
             }
             Op::Alter { .. } => {}
@@ -109,7 +99,7 @@ impl Workload for Ddl {
             }
             (Op::Rewrite { key, floor, .. }, 1) => {
                 let (key, value) = (*key, column(last, 0, 0).first().copied());
-                self.read(key, *floor, value, run.at.slot, run.judge);
+                self.counts.read(key, *floor, value, run.at.slot, run.judge);
                 let next = value.unwrap_or(0) + 1;
                 Next::Text(format!("UPDATE shop.{TABLE} SET n = {next} WHERE id = {key}"))
             }
@@ -130,10 +120,11 @@ impl Workload for Ddl {
         }
         match (op, end.outcome) {
             (Op::Read { key, floor }, Outcome::Yes) => {
-                self.read(key, floor, column(end.results, 0, 0).first().copied(), end.at.slot, judge);
+                let value = column(end.results, 0, 0).first().copied();
+                self.counts.read(key, floor, value, end.at.slot, judge);
             }
-            (Op::Rewrite { key, .. }, Outcome::Yes) => self.counts[key].acknowledged(),
-            (Op::Rewrite { key, counted: true, .. }, Outcome::No) => self.counts[key].refused(),
+            (Op::Rewrite { key, .. }, Outcome::Yes) => self.counts.of(key).acknowledged(),
+            (Op::Rewrite { key, counted: true, .. }, Outcome::No) => self.counts.of(key).refused(),
             _ => {}
         }
     }
@@ -149,8 +140,7 @@ impl Workload for Ddl {
             let row = ints(results, key).into_iter().next();
             let at = row.as_ref().and_then(|row| row.iter().position(|v| *v == key as i64));
             let value = row.zip(at).and_then(|(row, at)| row.get(at + 1).copied());
-            let floor = self.counts[key].floor();
-            self.read(key, floor, value, slot, judge);
+            self.counts.last_read(key, value, slot, judge);
         }
     }
 }

@@ -2,8 +2,8 @@
 //! the lock stands between two who do that at once, on whichever nodes; and a lock that was given away while its
 //! holder's node was cut off must not let the holder write any more.
 
+use super::counts::Counts;
 use super::*;
-use crate::invariant::count::Count;
 use crate::invariant::ledger;
 
 const TABLE: &str = "guarded";
@@ -13,7 +13,7 @@ const WAIT_S: &str = "0.3";
 
 pub struct Locks {
     plan: LoadPlan,
-    counts: Vec<Count>,
+    counts: Counts,
 }
 
 pub struct Op {
@@ -26,18 +26,8 @@ pub struct Op {
 
 impl Locks {
     pub fn new(plan: LoadPlan) -> Locks {
-        let counts = vec![Count::default(); plan.keys.max(1) as usize];
+        let counts = Counts::new("guarded counter", plan.keys);
         Locks { plan, counts }
-    }
-
-    fn read(&mut self, op: &Op, value: Option<i64>, slot: Slot, judge: &mut Judge) {
-        let found = match value {
-            Some(value) => self.counts[op.key].read(op.floor, value),
-            None => Err("the counter is gone".to_owned()),
-        };
-        if let Err(why) = found {
-            judge.broken("count", format!("guarded counter {} on {slot}: {why}", op.key));
-        }
     }
 }
 
@@ -49,7 +39,7 @@ impl Workload for Locks {
     }
 
     fn rows(&self) -> Vec<Step> {
-        (0..self.counts.len() as i64).map(|id| put(TABLE, &[id, 0])).collect()
+        self.counts.rows(TABLE)
     }
 
     fn next(&mut self, _at: At, _judge: &Judge, draws: &mut Draws) -> Task<Op> {
@@ -61,9 +51,9 @@ impl Workload for Locks {
     }
 
     fn begun(&mut self, op: &mut Op, _judge: &Judge) {
-        op.floor = self.counts[op.key].floor();
+        op.floor = self.counts.of(op.key).floor();
         if !op.looks {
-            self.counts[op.key].begin();
+            self.counts.of(op.key).begin();
             op.counted = true;
         }
     }
@@ -78,7 +68,7 @@ impl Workload for Locks {
             1 => Next::Run(vec![get(TABLE, &[id], false)]),
             _ => {
                 let value = column(last, 0, 1).first().copied();
-                self.read(op, value, run.at.slot, run.judge);
+                self.counts.read(op.key, op.floor, value, run.at.slot, run.judge);
                 let next = Value::Int(value.unwrap_or(0) + 1);
                 Next::Write(vec![
                     set(TABLE, &[id], "n", Change::To(next)),
@@ -99,11 +89,12 @@ impl Workload for Locks {
         }
         match end.outcome {
             Outcome::Yes if op.looks => {
-                self.read(&op, column(end.results, 0, 1).first().copied(), end.at.slot, judge);
+                let value = column(end.results, 0, 1).first().copied();
+                self.counts.read(op.key, op.floor, value, end.at.slot, judge);
             }
             _ if op.looks => {}
-            Outcome::Yes => self.counts[op.key].acknowledged(),
-            Outcome::No if op.counted => self.counts[op.key].refused(),
+            Outcome::Yes => self.counts.of(op.key).acknowledged(),
+            Outcome::No if op.counted => self.counts.of(op.key).refused(),
             _ => {}
         }
     }
@@ -113,11 +104,6 @@ impl Workload for Locks {
     }
 
     fn last_check(&mut self, slot: Slot, results: &[StepResult], judge: &mut Judge) {
-        let values = column(results, 0, 1);
-        for key in 0..self.counts.len() {
-            let floor = self.counts[key].floor();
-            let op = Op { key, looks: true, floor, counted: false };
-            self.read(&op, values.get(key).copied(), slot, judge);
-        }
+        self.counts.last_scan(slot, results, judge);
     }
 }

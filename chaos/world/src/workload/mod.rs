@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bank;
 pub mod bulk;
 pub mod counter;
+mod counts;
 pub mod ddl;
 pub mod ids;
 pub mod locks;

@@ -63,6 +63,9 @@ impl World {
             FaultKind::Slow { from, to, delay_us, jitter_us } => {
                 self.net.add(slot(from), slot(to), named, Rule::Slow { delay_us, jitter_us });
             }
+            FaultKind::Throttle { from, to, bytes_per_s } => {
+                self.net.add(slot(from), slot(to), named, Rule::Throttle { bytes_per_s });
+            }
             FaultKind::Loss { per_mille } => self.everywhere(fault, Rule::Loss { per_mille }),
             FaultKind::Duplicate { per_mille, later_us } => {
                 self.everywhere(fault, Rule::Duplicate { per_mille, later_us });
@@ -152,6 +155,7 @@ impl World {
             | FaultKind::OneWay { .. }
             | FaultKind::Clog { .. }
             | FaultKind::Slow { .. }
+            | FaultKind::Throttle { .. }
             | FaultKind::Loss { .. }
             | FaultKind::Duplicate { .. }
             | FaultKind::Reorder { .. }

@@ -36,6 +36,7 @@ pub enum Rule {
     Duplicate { per_mille: u64, later_us: u64 },
     Reorder { per_mille: u64, by_us: u64 },
     Flip { per_mille: u64 },
+    Throttle { bytes_per_s: u64 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +46,8 @@ struct Standing {
     /// Its name, which it keeps when others are struck: what its draws are keyed with.
     id: u32,
     rule: Rule,
+    /// When a narrow link has carried what it was given so far.
+    free_ns: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +62,9 @@ struct Street {
     lanes: [LaneState; 3],
     held: Vec<(usize, Frame)>,
 }
+
+/// How long a frame may wait for its turn on a narrow link, its own time on the way included.
+const QUEUED_NS_MAX: u64 = 600_000_000;
 
 /// Frames that one street may hold back; the oldest give way, as in a full buffer.
 const HELD_FRAMES_MAX: usize = 4096;
@@ -111,7 +117,7 @@ impl Net {
     }
 
     pub fn add(&mut self, from: Slot, to: Slot, (fault, id): (usize, u32), rule: Rule) {
-        self.street(from, to).rules.push(Standing { fault, id, rule });
+        self.street(from, to).rules.push(Standing { fault, id, rule, free_ns: 0 });
     }
 
     /// Takes a fault's rules away; gives what it had held back.
@@ -156,7 +162,7 @@ impl Net {
             + self.plan.ns_per_byte * frame.bytes.len() as u64;
         let mut again_ns = None;
         let mut keeps_order = true;
-        for Standing { fault, id, rule } in &street.rules {
+        for Standing { fault, id, rule, free_ns } in &mut street.rules {
             match *rule {
                 Rule::Cut => {
                     fate.blame(*fault);
@@ -173,6 +179,16 @@ impl Net {
                 Rule::Slow { delay_us, jitter_us } => {
                     fate.blame(*fault);
                     delay_ns += delay_us * 1000 + drawn(SLOW, jitter_us * 1000);
+                }
+                Rule::Throttle { bytes_per_s } => {
+                    fate.blame(*fault);
+                    let free =
+                        (*free_ns).max(now_ns) + frame.bytes.len() as u64 * 1_000_000_000 / bytes_per_s;
+                    if free - now_ns > QUEUED_NS_MAX {
+                        return fate;
+                    }
+                    *free_ns = free;
+                    delay_ns += free - now_ns;
                 }
                 Rule::Loss { per_mille } => {
                     if drawn(LOSS ^ u64::from(*id), 1000) < per_mille {

@@ -96,3 +96,26 @@ fn a_bit_that_flips_is_one_of_the_frames_own() {
     let spoiled = flips.iter().flatten().count();
     assert!((60..140).contains(&spoiled), "{spoiled} of 200");
 }
+
+#[test]
+fn a_narrow_link_takes_its_time_and_loses_what_would_wait_too_long() {
+    let mut net = net();
+    net.add(slot(1), slot(2), (0, 0), Rule::Throttle { bytes_per_s: 1000 });
+    let hundred = Frame { bytes: Bytes::from(vec![0; 100]), ..frame(1, 2, Lane::Fast) };
+    let dues: Vec<Option<u64>> = (0..10).map(|_| net.send(0, &hundred).due_ns[0]).collect();
+    for (n, due) in dues.iter().enumerate() {
+        // A hundred bytes are 100 ms; the link's own delay is below 1 ms.
+        let whole_ms = due.map(|due| due / 1_000_000);
+        assert_eq!(whole_ms, (n < 6).then_some((n as u64 + 1) * 100), "frame {n}");
+    }
+    let bulk = net.send(0, &frame(1, 2, Lane::Bulk));
+    assert_eq!(bulk.due_ns, [None, None], "lanes share what the link carries");
+    let later = net.send(1_000_000_000, &hundred).due_ns[0];
+    assert_eq!(later.map(|due| due / 1_000_000), Some(1100), "what was lost costs nothing");
+    assert!(
+        net.send(0, &frame(2, 1, Lane::Fast)).due_ns[0].is_some_and(|due| due < 1_000_000),
+        "the other way"
+    );
+    net.heal(0);
+    assert!(net.send(2_000_000_000, &hundred).due_ns[0].is_some_and(|due| due < 2_001_000_000));
+}
