@@ -183,6 +183,25 @@ fn an_edge_lights_up_what_belongs_to_it() {
 }
 
 #[test]
+fn where_the_messages_of_a_write_set_are_known_they_alone_light_up() {
+    let mut data = invalid();
+    data["operations"][2]["place"] = 57.into();
+    for message in [0, 2] {
+        data["messages"][message]["of"] = json!([18]);
+    }
+    let script = "
+        const edge = document.querySelector('.cycle [data-edge=\"0\"]');
+        does(edge, 'keydown', { key: 'Enter' });
+        return { ...lit(), to: [...diagram.state.light.way].map((m) => m.to).sort(), note: text('.light-note'), member: text('.members') };";
+    let Some(seen) = look("way", &pages::page(&data), &format!("{TOOLS}{script}")) else { return };
+    assert_eq!(seen["errors"], "", "{seen}");
+    assert_eq!((&seen["messages"], &seen["to"]), (&json!(2), &json!(["n2", "n3"])), "{seen}");
+    let note = seen["note"].as_str().unwrap();
+    assert!(note.contains("2 messages put the write-set of T2 (entry 57) in the log's order"), "{note}");
+    assert!(seen["member"].as_str().unwrap().contains("entry 57 of the log"), "{seen}");
+}
+
+#[test]
 fn keys_step_through_what_happened_and_change_the_window() {
     let script = "
         const box = document.getElementById('diagram');

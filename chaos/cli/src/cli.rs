@@ -9,7 +9,7 @@ use crate::hunt::{self, Hunt};
 use crate::{bank, explain, live, replay, report, shrink, twin, zoo_table};
 use clap::{Args, Parser, Subcommand};
 use plait_world::plan::{self, Plan};
-use plait_world::run::{Report, Verdict, keep_panics, run};
+use plait_world::run::{Report, Verdict, run};
 use plait_world::world::story::Level;
 use plait_world::zoo::{self, Bug};
 use std::ops::Range;
@@ -207,17 +207,20 @@ const OUR_BUG: u8 = 70;
 
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    keep_panics();
     let json = cli.json;
     let answer = match cli.verb {
-        Verb::Run { seed, plan, what, story, events, print_plan } => the_plan(seed, plan, &what)
-            .and_then(|plan| run_one(&plan, level(story, events), print_plan, json)),
+        Verb::Run { seed, plan, what, story, events, print_plan } => {
+            let again = again(seed, plan.as_deref(), &what);
+            the_plan(seed, plan, &what)
+                .and_then(|plan| run_one(&plan, &again, level(story, events), print_plan, json))
+        }
         Verb::Replay { path, story, events } if path.is_dir() => match level(story, events) {
             Some(_) => Err(Usage("a story is told of one plan: name a file of that directory".to_owned())),
             None => replay::directory(&path, json).map(code),
         },
         Verb::Replay { path, story, events } => {
-            plan_file(&path).and_then(|plan| run_one(&plan, level(story, events), false, json))
+            let again = replay::command(&path);
+            plan_file(&path).and_then(|plan| run_one(&plan, &again, level(story, events), false, json))
         }
         Verb::Hunt { seeds, what, jobs, time, all, save } => check(&what).map(|_| {
             let hunt = Hunt { seeds, what: to_draw(&what), jobs, time, all, save };
@@ -370,6 +373,14 @@ fn the_plan(seed: Option<u64>, file: Option<PathBuf>, what: &What) -> Result<Pla
     }
 }
 
+/// The command that runs the same plan again.
+fn again(seed: Option<u64>, file: Option<&std::path::Path>, what: &What) -> String {
+    match file {
+        Some(file) => replay::command(file),
+        None => to_draw(what).command(seed.unwrap_or_default()),
+    }
+}
+
 /// A plan from its file, with the bug that it names let out.
 fn plan_file(file: &std::path::Path) -> Result<Plan, Usage> {
     let plan = read_plan(file)?;
@@ -396,7 +407,7 @@ pub fn read_plan(file: &std::path::Path) -> Result<Plan, Usage> {
     Plan::parse(&text).map_err(|why| Usage(format!("{}: {why}", file.display())))
 }
 
-fn run_one(plan: &Plan, level: Option<Level>, print_plan: bool, json: bool) -> Answer {
+fn run_one(plan: &Plan, again: &str, level: Option<Level>, print_plan: bool, json: bool) -> Answer {
     if print_plan {
         println!("{}", plan.json());
         return Ok(ExitCode::SUCCESS);
@@ -415,7 +426,7 @@ fn run_one(plan: &Plan, level: Option<Level>, print_plan: bool, json: bool) -> A
         if short {
             report.story = told;
         }
-        show::report(plan, &report, short, json);
+        show::report(plan, &report, again, short, json);
         report.verdict
     })))
 }
@@ -426,10 +437,8 @@ fn report_verb(path: Option<PathBuf>, seed: Option<u64>, what: &What, out: Optio
         write_report(&data, &out.unwrap_or_else(|| dir.join("report.html")))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (beside, command) = match (&path, seed) {
-        (Some(file), _) => (file.with_extension("html"), format!("plait chaos replay {}", file.display())),
-        (None, seed) => ("report.html".into(), to_draw(what).command(seed.unwrap_or_default())),
-    };
+    let command = again(seed, path.as_deref(), what);
+    let beside = path.as_ref().map_or("report.html".into(), |file| file.with_extension("html"));
     let plan = the_plan(seed, path, what)?;
     let report = match plait_world::run::run_watched(&plan) {
         Ok(report) => report,

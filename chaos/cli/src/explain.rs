@@ -7,8 +7,9 @@ use plait_base::Outcome;
 use plait_check::{Ask, Format, Model, Verdict, Workload};
 use plait_world::plan::Plan;
 use plait_world::run::Report;
+use plait_world::world::diagram::Diagram;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub const SCHEMA: &str = "plait.report/1";
@@ -50,12 +51,15 @@ pub fn of_run(plan: &Plan, report: &Report, command: &str) -> Value {
             "to_ms": (op.outcome != Outcome::Unknown).then(|| ms(op.to_ns)),
         }));
     }
+    let write_sets = diagram.map(|d| write_sets(d, &mut operations)).unwrap_or_default();
+    let mut of = ways(diagram, &anomalies, &write_sets);
     let messages: Vec<Value> = diagram
         .iter()
         .flat_map(|d| &d.messages)
-        .map(|m| {
+        .enumerate()
+        .map(|(at, m)| {
             json!({ "from": m.from.to_string(), "to": m.to.to_string(), "kind": m.kind, "from_ms": ms(m.from_ns),
-                "to_ms": m.to_ns.map(ms), "lost": m.to_ns.is_none() })
+                "to_ms": m.to_ns.map(ms), "lost": m.to_ns.is_none(), "of": of.remove(&at) })
         })
         .collect();
     let events: Vec<Value> = report
@@ -86,6 +90,45 @@ pub fn of_run(plan: &Plan, report: &Report, command: &str) -> Value {
         "faults": faults, "operations": operations, "events": events, "messages": messages, "anomalies": anomalies,
         "outages": [], "left_out": { "messages": diagram.map_or(0, |d| d.dropped), "operations": 0 },
     })
+}
+
+/// The seqno of each operation's write-set, by the operation's id; its place in the log is put into the operation.
+/// A history names no place, so its operations are known again by their node, workload and end.
+fn write_sets(diagram: &Diagram, operations: &mut [Value]) -> BTreeMap<u64, u64> {
+    let key =
+        |workload: &str, node: &str, to_ms: f64| (workload.to_owned(), node.to_owned(), to_ms.to_bits());
+    let ended: BTreeMap<_, u64> = diagram
+        .ops
+        .iter()
+        .filter_map(|op| Some((key(&op.workload, &op.slot.to_string(), ms(op.to_ns)), op.seqno?)))
+        .collect();
+    let mut seqnos = BTreeMap::new();
+    for op in operations {
+        let word = |field: &str| op[field].as_str().unwrap_or_default();
+        let seqno = op["to_ms"].as_f64().and_then(|to| ended.get(&key(word("workload"), word("node"), to)));
+        if let (Some(seqno), Some(id)) = (seqno.copied(), op["id"].as_u64()) {
+            op["place"] = diagram.ordered.get(&seqno).map(|(place, _)| *place).into();
+            seqnos.insert(id, seqno);
+        }
+    }
+    seqnos
+}
+
+/// Which messages took part in ordering the operations of the anomalies: by the message's position, the operations.
+fn ways(
+    diagram: Option<&Diagram>,
+    anomalies: &[Value],
+    write_sets: &BTreeMap<u64, u64>,
+) -> BTreeMap<usize, Vec<u64>> {
+    let members = anomalies.iter().flat_map(|anomaly| anomaly["operations"].as_array().into_iter().flatten());
+    let ids: BTreeSet<u64> = members.filter_map(|op| op["id"].as_u64()).collect();
+    let mut of: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    for id in ids {
+        for at in diagram.zip(write_sets.get(&id)).map(|(d, seqno)| d.way(*seqno)).unwrap_or_default() {
+            of.entry(at).or_default().push(id);
+        }
+    }
+    of
 }
 
 /// What a run on real processes left in its directory.

@@ -20,6 +20,11 @@ pub fn other_commit(plan: &Plan) -> Option<&str> {
     plan.commit.as_deref().filter(|commit| !COMMIT.is_empty() && *commit != COMMIT)
 }
 
+/// The command that runs a plan's file again.
+pub fn command(file: &Path) -> String {
+    format!("plait-chaos replay {}", file.display())
+}
+
 pub fn warn(plan: &Plan, file: &Path) {
     if let Some(commit) = other_commit(plan) {
         eprintln!(

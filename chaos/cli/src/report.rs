@@ -327,7 +327,10 @@ fn messages(data: &Value, focus: &Focus) -> (Vec<String>, Vec<Part>) {
         let from = m["from_ms"].as_f64().unwrap_or(0.0);
         let span = m["to_ms"].as_f64().map(|to| round(to - from));
         let lost = u8::from(m["lost"].as_bool().unwrap_or(false));
-        let row = json!([place(&m["from"]), place(&m["to"]), place(&m["kind"]), round(from), span, lost]);
+        let mut row = json!([place(&m["from"]), place(&m["to"]), place(&m["kind"]), round(from), span, lost]);
+        if let (Some(row), Some(of)) = (row.as_array_mut(), m["of"].as_array()) {
+            row.push(of.iter().filter(|id| id.is_u64()).cloned().collect());
+        }
         Part::new(&row, CUTS[0], focus.distance(from, from + span.unwrap_or(0.0)))
     };
     let rows = list(data, "messages").iter().map(row).collect();

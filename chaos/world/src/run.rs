@@ -9,7 +9,7 @@ use crate::world::story::{Level, Line};
 use crate::world::{Counts, Options, World};
 use crate::zoo::{self, Bug};
 use serde::Serialize;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -104,13 +104,19 @@ impl Report {
 
 thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Whether a world is at work in this thread: what panics elsewhere is nobody's verdict, and is printed.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Panics of nodes are caught and judged; what they say is kept for the verdict instead of printed.
-pub fn keep_panics() {
+fn keep_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        std::panic::set_hook(Box::new(|info| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !RUNS.get() {
+                return before(info);
+            }
             let text = info.payload().downcast_ref::<&str>().map(|s| (*s).to_owned());
             let text = text.or_else(|| info.payload().downcast_ref::<String>().cloned()).unwrap_or_default();
             let place = info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
@@ -119,7 +125,7 @@ pub fn keep_panics() {
     });
 }
 
-pub fn last_panic() -> String {
+pub(crate) fn last_panic() -> String {
     LAST_PANIC.with(|last| std::mem::take(&mut *last.borrow_mut()))
 }
 
@@ -160,11 +166,13 @@ fn run_with(plan: &Plan, options: Options) -> Result<Report, OurBug> {
     keep_panics();
     let bug = plan.bug.as_deref().and_then(Bug::parse);
     let options = Options { bug: zoo::world_bug(bug), ..options };
+    RUNS.set(true);
     let world = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(plan.clone(), options);
         world.run();
         world
     }));
+    RUNS.set(false);
     let mut world = world.map_err(|_| OurBug(format!("seed {}: {}", plan.seed, last_panic())))?;
     let mut faults_in_effect = [0; FaultKind::NAMES.len()];
     for (fault, effect) in plan.faults.iter().zip(world.effects()) {

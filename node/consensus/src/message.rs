@@ -109,6 +109,20 @@ impl Message {
         }
     }
 
+    /// First and last place in the log of what it carries, or the last one that it says to have; `None` if neither.
+    pub fn places(&self) -> Option<(Index, Index)> {
+        let last = match (self.sign(), self) {
+            (Sign::Append, Message::Raft(m)) => {
+                let ends = m.entries.first().zip(m.entries.last());
+                return ends.map(|(first, last)| (Index(first.index), Index(last.index)));
+            }
+            (Sign::AppendAck, Message::Raft(m)) => Index(m.index),
+            (_, Message::Stable { index, .. }) => *index,
+            _ => return None,
+        };
+        Some((last, last))
+    }
+
     /// Bytes of the entries that it carries; `None` if it is not Raft's.
     pub(crate) fn entry_bytes(&self) -> Option<usize> {
         let Message::Raft(message) = self else { return None };

@@ -10,7 +10,8 @@ use serde_json::json;
 const FULL_NS: u64 = 400_000_000;
 const NEAR_NS: u64 = 4_000_000_000;
 
-pub fn report(plan: &Plan, report: &Report, short: bool, as_json: bool) {
+/// `again`: the command that runs it once more.
+pub fn report(plan: &Plan, report: &Report, again: &str, short: bool, as_json: bool) {
     if as_json {
         let mut value = serde_json::to_value(report).expect("a report is JSON");
         value["plan"] = serde_json::to_value(plan).expect("a plan is JSON");
@@ -66,10 +67,8 @@ pub fn report(plan: &Plan, report: &Report, short: bool, as_json: bool) {
     if let Some(hash) = &report.hash {
         println!("  hash {hash}");
     }
-    // A plan that lists its transactions is more than its seed.
-    if report.verdict == Verdict::Invalid && plan.ops.is_none() {
-        let draw = super::ToDraw { profile: plan.profile.clone(), workload: None, bug: plan.bug.clone() };
-        println!("\nreplay: {} --story", draw.command(plan.seed));
+    if report.verdict == Verdict::Invalid {
+        println!("\nreplay: {again} --story");
     }
 }
 

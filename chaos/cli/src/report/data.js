@@ -37,6 +37,7 @@ function readRun(raw) {
     outcome: ["ok", "fail"].includes(o.outcome) ? o.outcome : "info",
     from: number(o.from_ms) ?? 0,
     to: number(o.to_ms),
+    place: number(o.place),
   }));
   operations.sort((a, b) => a.from - b.from);
   const faults = records(data.faults).map((f, place) => ({
@@ -51,13 +52,14 @@ function readRun(raw) {
   const events = records(data.events).map((e) => ({ node: word(e.node), at: number(e.at_ms) ?? 0, what: word(e.what) }));
   events.sort((a, b) => a.at - b.at);
   const names = list(data.messages?.names).map(word);
-  const messages = list(data.messages?.rows).map(([from, to, kind, at, span, lost]) => ({
+  const messages = list(data.messages?.rows).map(([from, to, kind, at, span, lost, of]) => ({
     from: names[from] ?? "",
     to: names[to] ?? "",
     kind: names[kind] ?? "",
     at: number(at) ?? 0,
     end: number(span) === null ? null : (number(at) ?? 0) + span,
     lost: Boolean(lost),
+    of: new Set(list(of)),
   }));
   messages.sort((a, b) => a.at - b.at);
   const violations = records(data.violations).map((v) => ({ invariant: word(v.invariant), at: number(v.at_ms), what: word(v.what) }));

@@ -1,22 +1,31 @@
 // What was found: anomalies with their cycles, broken promises, and what lights up in the diagram for each.
 
-// What an edge puts in the light: two operations, the faults of that time, the messages between their nodes.
+// What an edge puts in the light: two operations, the faults of that time, and the messages that ordered their
+// write-sets; where nobody knows these, those between their nodes.
 function lightOfEdge(run, edge) {
   return light(run, [edge.from, edge.to], edge);
 }
 
 function light(run, members, edge = null) {
   const ops = members.map((m) => m.op).filter(Boolean);
-  const none = { edge, members, ops: new Set(ops), faults: new Set(), message: () => false, from: null, to: null };
+  const none = { edge, members, ops: new Set(ops), faults: new Set(), message: () => false, way: new Set(), from: null, to: null };
   if (!ops.length) return none;
   const from = Math.min(...ops.map((o) => o.from)), to = Math.max(...ops.map((o) => o.to ?? o.from));
   const nodes = new Set(ops.map((o) => o.node).filter(Boolean));
   const between = (m) => (nodes.size > 1 ? nodes.has(m.from) && nodes.has(m.to) : nodes.has(m.from) || nodes.has(m.to));
+  const way = new Set(run.messages.filter((m) => ops.some((o) => m.of.has(o.id))));
   return {
-    ...none, from, to, nodes,
+    ...none, from, to, nodes, way,
     faults: new Set(run.faults.filter((f) => f.from <= to && f.until >= from)),
-    message: (m) => m.at <= to && (m.end ?? m.at) >= from && between(m),
+    message: way.size ? (m) => way.has(m) : (m) => m.at <= to && (m.end ?? m.at) >= from && between(m),
   };
+}
+
+// Whose write-sets these are: "the write-sets of T1 (entry 57) and T2 (entry 61)".
+function writesOf(light) {
+  const named = light.members.filter((m) => m.op && m.op.place !== null).map((m) => `${m.name} (entry ${m.op.place})`);
+  const once = [...new Set(named)];
+  return `the write-${once.length === 1 ? "set" : "sets"} of ${once.join(" and ")}`;
 }
 
 // The window in which all of these can be seen.
@@ -122,7 +131,8 @@ function makeFound(run, box, diagram) {
     const faults = [...pinned.faults];
     note.replaceChildren(
       faults.length ? `In that time: ${faults.map((f) => f.say).join("; ")}. ` : "No fault was on in that time. ",
-      messages ? `${many(messages, "message")} between their nodes. ` : "",
+      messages && !pinned.way.size ? `${many(messages, "message")} between their nodes. ` : "",
+      pinned.way.size ? `${many(messages, "message")} put ${writesOf(pinned)} in the log's order, on disks, and told that it is stable. ` : "",
       el("button", { type: "button", onclick: () => ((pinned = null), apply(null), tell()) }, "Lights off"));
   }
 
@@ -145,7 +155,7 @@ function makeFound(run, box, diagram) {
         el("span", { class: `name ${outcome}` }, m.name),
         el("span", {}, el("code", {}, short(m.value || m.op?.got || m.op?.asked || "")),
           el("small", {}, [`client ${m.op?.client ?? m.process}`, m.node && `on ${m.node}`, { ok: "ok", fail: "refused", info: "outcome unknown" }[outcome],
-            m.op ? `at ${seconds(m.op.from)}` : "not among the operations of this report", m.line !== undefined && `line ${m.line} of the history`].filter(Boolean).join(", "))));
+            m.op && m.op.place !== null && `entry ${m.op.place} of the log`, m.op ? `at ${seconds(m.op.from)}` : "not among the operations of this report", m.line !== undefined && `line ${m.line} of the history`].filter(Boolean).join(", "))));
       members(b, m);
       return el("li", {}, b);
     };

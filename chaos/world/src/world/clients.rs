@@ -46,6 +46,8 @@ struct Running {
     asked_ns: u64,
     waiting: Option<Ticket>,
     arrived: bool,
+    /// Of its write-set, once a node has said it.
+    seqno: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +224,7 @@ impl World {
             asked_ns: self.now_ns,
             waiting: None,
             arrived: false,
+            seqno: None,
         };
         self.clients[c].running = Some(running);
         let request = match form {
@@ -343,6 +346,9 @@ impl World {
         });
         let running = self.clients[c].running.as_mut().expect("it waits");
         running.waiting = None;
+        if let Ok(Reply { seqno: Some(seqno), .. }) = &reply {
+            running.seqno = Some(seqno.0);
+        }
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
@@ -520,6 +526,7 @@ impl World {
                 to_ns: now_ns,
                 outcome,
                 error: error.map(ToString::to_string),
+                seqno: running.seqno,
             });
         }
         let client = &mut self.clients[c];

@@ -51,6 +51,8 @@ pub struct SimDisk {
     claimed: Vec<Persist>,
     /// What reached the image, or may have, since somebody last asked: for the book of acknowledgements.
     journal: Vec<Op>,
+    /// A file that was written to and is not there: only a node that took a failed write for done does that.
+    pub astray: Option<File>,
 }
 
 /// What a crash did to the unsynced operations.
@@ -117,9 +119,12 @@ impl SimDisk {
                 self.files.insert(file, Image { bytes: Vec::new(), length: bytes });
             }
             Op::Write { file, at, ref bytes } => {
-                self.journal.push(op.clone());
-                let image = self.files.get_mut(&file).unwrap_or_else(|| panic!("a write to no file: {file}"));
+                let Some(image) = self.files.get_mut(&file) else {
+                    self.astray.get_or_insert(file);
+                    return;
+                };
                 image.write(at, bytes);
+                self.journal.push(op.clone());
                 self.remember(file, at, bytes.len());
             }
             Op::Remove { file } => {

@@ -337,6 +337,11 @@ impl World {
                 self.judge.stalls.changed(look.slot, true, self.now_ns);
             }
         }
+        for slot in Slot::ALL {
+            if let Some(file) = self.host(slot).disk.astray.take() {
+                self.judge.broken("panic", format!("{slot} writes to {file}, which is not on its disk"));
+            }
+        }
         self.sweep_clients();
         if self.ending {
             self.settle(&looks);

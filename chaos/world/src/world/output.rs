@@ -67,6 +67,9 @@ impl World {
             Event::Ordered { index, seqno, id, verdict } => {
                 self.ordered[slot.at()] = seqno.0;
                 self.judge.acks.applied(seqno.0, index.0);
+                if let Some(diagram) = &mut self.diagram {
+                    diagram.ordered.insert(seqno.0, (index.0, id));
+                }
                 self.judge.ordered(slot, seqno.0, index.0, id, &verdict);
             }
             Event::Consensus(Consensus::Elected { term }) => self.judge.elected(slot, term.0),

@@ -1,7 +1,9 @@
 //! The world itself: the same plan gives the same run, and a calm one is valid.
 
+use super::diagram::Message;
 use crate::plan;
-use crate::run::{Verdict, run, run_listing};
+use crate::run::{Verdict, run, run_listing, run_watched};
+use plait_consensus::Sign;
 
 #[test]
 fn a_calm_run_is_valid_and_busy() {
@@ -30,6 +32,36 @@ fn a_story_changes_nothing() {
     let told = run(&plan, true, Some(super::Level::Events)).expect("the harness is sound");
     assert_eq!(silent.hash, told.hash);
     assert!(!told.story.is_empty());
+}
+
+#[test]
+fn the_way_of_each_write_set_is_known() {
+    let plan = plan::draw(3, "calm").expect("the profile exists");
+    let diagram = run_watched(&plan).expect("the harness is sound").diagram.expect("it was watched");
+    let placed: Vec<_> = diagram.ops.iter().filter_map(|op| Some((op, op.seqno?))).collect();
+    let mut forwarded = 0;
+    for (op, seqno) in &placed {
+        let way: Vec<_> = diagram.way(*seqno).into_iter().map(|at| &diagram.messages[at]).collect();
+        let place = diagram.ordered[seqno].0;
+        let says = |m: &Message, word: Sign| {
+            m.places.iter().any(|(sign, first, last)| {
+                *sign == word && *last >= place && (word != Sign::Append || *first <= place)
+            })
+        };
+        let of = |word: Sign| way.iter().filter(|m| says(m, word)).count();
+        let all = [Sign::Append, Sign::AppendAck, Sign::Stable].map(of);
+        assert_eq!(all, [2, 2, 2], "seqno {seqno} at {place}: {way:?}");
+        let first = way.iter().map(|m| m.from_ns).min().expect("it is not empty");
+        assert!(op.from_ns <= first && first < op.to_ns, "seqno {seqno} of {op:?}: {way:?}");
+        // Before the answer, the leader has heard from one follower at least.
+        let heard = |m: &Message| says(m, Sign::AppendAck) && m.to_ns.is_some_and(|at| at <= op.to_ns);
+        assert!(way.iter().any(|m| heard(m)), "seqno {seqno} of {op:?}: {way:?}");
+        let forwards = way.iter().filter(|m| !m.forwards.is_empty() && m.from == op.slot).count();
+        let leads = way.iter().any(|m| says(m, Sign::Append) && m.from == op.slot);
+        assert_eq!(forwards, usize::from(!leads), "seqno {seqno} of {op:?}: {way:?}");
+        forwarded += forwards;
+    }
+    assert!(placed.len() > 200 && forwarded > 50, "{} placed, {forwarded} forwarded", placed.len());
 }
 
 #[test]

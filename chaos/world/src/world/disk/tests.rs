@@ -52,6 +52,16 @@ fn a_file_whose_creation_was_lost_takes_its_writes_with_it() {
 }
 
 #[test]
+fn a_write_to_a_file_whose_making_was_refused_goes_astray() {
+    let mut disk = SimDisk::default();
+    disk.persist(Persist { token: 1, ops: vec![Op::Create { file: LOG, bytes: 8 }] });
+    assert_eq!(disk.refused(&mut Draws::new(1, "test", 0)), Some(1), "nothing of one operation is kept");
+    disk.persist(write(2, 0, b"a"));
+    assert_eq!((disk.synced(), disk.astray.take()), (Some((2, false)), Some(LOG)));
+    assert_eq!(disk.list().unwrap(), []);
+}
+
+#[test]
 fn rot_spares_the_newest_writes() {
     let mut disk = with_file(4096);
     for i in 0..20 {
