@@ -241,8 +241,8 @@ fn exactly(txns: &Txns, registers: &Registers, model: Model, verdict: &mut Verdi
                 )
             });
             verdict.valid = Valid::No;
-            verdict.anomalies = found.anomalies;
-            verdict.counts.extend(found.counts);
+            verdict.anomalies = found.told.anomalies;
+            verdict.counts.extend(found.told.counts);
         }
     }
 }
@@ -306,18 +306,18 @@ fn finish(
     let graph = Graph::new(txns.all.len(), edges);
     let (cycles, counts) = cycle::search(&graph, order::kind(model.order()));
     for (name, n) in counts {
-        found.counts.push((name, n));
+        found.told.counts.push((name, n));
     }
     for cycle in cycles {
         let steps: Vec<(usize, usize, &'static str)> =
             cycle.steps.iter().map(|s| (s.from as usize, s.to as usize, rel(s.kind))).collect();
         found.cycle(cycle.name, &steps, |from, to, rel, a, b| sentence(txns, explain, (from, to), rel, a, b));
     }
-    let mut anomalies: Vec<Anomaly> = found.anomalies;
+    let mut anomalies: Vec<Anomaly> = found.told.anomalies;
     anomalies.sort_by_key(|a| std::cmp::Reverse(crate::model::broken_by(&[a.name]).len()));
     let mut verdict = Verdict::of(workload, model, txns.tally(), anomalies);
     verdict.model = asked;
-    verdict.counts = found.counts;
+    verdict.counts = found.told.counts;
     verdict
 }
 

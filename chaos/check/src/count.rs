@@ -5,47 +5,25 @@ use crate::history::{Call, History, Kind, short};
 use crate::model::{Model, Order};
 use crate::object::{before, operation};
 use crate::value::Value;
-use crate::verdict::{Anomaly, Verdict};
+use crate::verdict::{Anomaly, Told, Verdict};
 use std::collections::BTreeMap;
 
-/// Of one kind.
-const TOLD_MAX: usize = 8;
-
-struct Found {
-    anomalies: Vec<Anomaly>,
-    counts: Vec<(&'static str, usize)>,
-}
+#[derive(Default)]
+struct Found(Told);
 
 impl Found {
-    fn new() -> Found {
-        Found { anomalies: Vec::new(), counts: Vec::new() }
-    }
-
     fn add(&mut self, name: &'static str, calls: &[&Call<Value>], why: impl FnOnce() -> String) {
-        let n = match self.counts.iter_mut().find(|(n, _)| *n == name) {
-            Some((_, n)) => {
-                *n += 1;
-                *n
-            }
-            None => {
-                self.counts.push((name, 1));
-                1
-            }
-        };
-        if n <= TOLD_MAX {
-            let operations = calls.iter().enumerate().map(|(i, call)| operation(call, format!("T{}", i + 1)));
-            self.anomalies.push(Anomaly {
-                name,
-                why: why(),
-                operations: operations.collect(),
-                cycle: Vec::new(),
-            });
+        if !self.0.count(name) {
+            return;
         }
+        let operations = calls.iter().enumerate().map(|(i, call)| operation(call, format!("T{}", i + 1)));
+        let operations = operations.collect();
+        self.0.anomalies.push(Anomaly { name, why: why(), operations, cycle: Vec::new() });
     }
 
     fn verdict(self, workload: &'static str, model: Model, history: &History<Value>) -> Verdict {
-        let mut verdict = Verdict::of(workload, model, history.tally(), self.anomalies);
-        verdict.counts = self.counts;
+        let mut verdict = Verdict::of(workload, model, history.tally(), self.0.anomalies);
+        verdict.counts = self.0.counts;
         verdict
     }
 }
@@ -71,7 +49,7 @@ pub fn bank(history: &History<Value>, total: Option<i64>, model: Model) -> Resul
             return Err(bad_f(call, "transfer and read"));
         }
     }
-    let mut found = Found::new();
+    let mut found = Found::default();
     let mut wanted = total.map(i128::from);
     let mut accounts: Option<Vec<Value>> = None;
     for call in reads(history) {
@@ -102,7 +80,7 @@ pub fn bank(history: &History<Value>, total: Option<i64>, model: Model) -> Resul
             });
         }
     }
-    if accounts.is_none() && found.counts.is_empty() {
+    if accounts.is_none() && found.0.counts.is_empty() {
         return Ok(Verdict::unknown("bank", model, history.tally(), "nobody read the balances"));
     }
     Ok(found.verdict("bank", model, history))
@@ -164,7 +142,7 @@ pub fn counter(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
             _ => return Err(bad_f(call, "add and read")),
         }
     }
-    let mut found = Found::new();
+    let mut found = Found::default();
     let mut any = false;
     for call in reads(history) {
         any = true;
@@ -218,7 +196,7 @@ pub fn set(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
             _ => return Err(bad_f(call, "add and read")),
         }
     }
-    let mut found = Found::new();
+    let mut found = Found::default();
     let mut read: Vec<(&Call<Value>, std::collections::BTreeSet<&Value>)> = Vec::new();
     for call in reads(history) {
         let items = call.got.as_ref().and_then(Value::list).ok_or_else(|| {
@@ -270,7 +248,7 @@ pub fn set(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
 /// Ids that are handed out: none twice, and a read of all of them when all is over lacks none.
 pub fn ids(history: &History<Value>, model: Model) -> Result<Verdict, Bad> {
     let mut seen: BTreeMap<&Value, &Call<Value>> = BTreeMap::new();
-    let mut found = Found::new();
+    let mut found = Found::default();
     for call in &history.calls {
         if !matches!(call.f.as_str(), "generate" | "read" | "r") {
             return Err(bad_f(call, "generate"));

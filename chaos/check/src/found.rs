@@ -1,11 +1,8 @@
-//! Anomalies as they are found: counted all, told in full the first few of each kind.
+//! Anomalies of transactions, with the names and sentences of their witnesses.
 
 use crate::history::Kind;
 use crate::txn::{Id, Txns};
-use crate::verdict::{Anomaly, Edge, Operation};
-
-/// Of one kind.
-const TOLD_MAX: usize = 8;
+use crate::verdict::{Anomaly, Edge, Operation, Told};
 
 /// Each once, in the order in which they come first.
 fn once(txns: &[usize]) -> Vec<usize> {
@@ -20,32 +17,17 @@ fn once(txns: &[usize]) -> Vec<usize> {
 
 pub struct Found<'a> {
     txns: &'a Txns,
-    pub anomalies: Vec<Anomaly>,
-    pub counts: Vec<(&'static str, usize)>,
+    pub told: Told,
 }
 
 impl<'a> Found<'a> {
     pub fn new(txns: &'a Txns) -> Found<'a> {
-        Found { txns, anomalies: Vec::new(), counts: Vec::new() }
-    }
-
-    /// Counts one, and says whether it is still to be told.
-    pub fn count(&mut self, name: &'static str) -> bool {
-        match self.counts.iter_mut().find(|(n, _)| *n == name) {
-            Some((_, n)) => {
-                *n += 1;
-                *n <= TOLD_MAX
-            }
-            None => {
-                self.counts.push((name, 1));
-                true
-            }
-        }
+        Found { txns, told: Told::default() }
     }
 
     /// An anomaly of some transactions, which the sentence calls by the names that it is given.
     pub fn add(&mut self, name: &'static str, txns: &[usize], why: impl FnOnce(&[&str]) -> String) {
-        if !self.count(name) {
+        if !self.told.count(name) {
             return;
         }
         let each = once(txns);
@@ -53,7 +35,7 @@ impl<'a> Found<'a> {
         let place = |txn: &usize| each.iter().position(|t| t == txn).expect("each is among them");
         let names: Vec<&str> = txns.iter().map(|txn| operations[place(txn)].name.as_str()).collect();
         let why = why(&names);
-        self.anomalies.push(Anomaly { name, why, operations, cycle: Vec::new() });
+        self.told.anomalies.push(Anomaly { name, why, operations, cycle: Vec::new() });
     }
 
     /// A cycle through transactions, with a sentence for each edge.
@@ -77,7 +59,7 @@ impl<'a> Found<'a> {
             })
             .collect();
         let why = cycle.iter().map(|e| e.why.as_str()).collect::<Vec<_>>().join(" ");
-        self.anomalies.push(Anomaly { name, why, operations, cycle });
+        self.told.anomalies.push(Anomaly { name, why, operations, cycle });
     }
 
     /// Transactions as a witness shows them, named in the order in which they come.

@@ -64,6 +64,32 @@ impl Anomaly {
     }
 }
 
+/// Told in full, of one kind.
+const TOLD_MAX: usize = 8;
+
+/// Anomalies as they are found: counted all, told in full the first few of each kind.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub anomalies: Vec<Anomaly>,
+    pub counts: Vec<(&'static str, usize)>,
+}
+
+impl Told {
+    /// Counts one, and says whether it is still to be told.
+    pub fn count(&mut self, name: &'static str) -> bool {
+        match self.counts.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, n)) => {
+                *n += 1;
+                *n <= TOLD_MAX
+            }
+            None => {
+                self.counts.push((name, 1));
+                true
+            }
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Valid {
     Yes,
