@@ -119,6 +119,12 @@ fn what_can_not_be_run_is_refused_with_what_to_do() {
     assert!(foreign.err.contains("foreign"), "{foreign}");
     let silent = chaos(&["--target", target, "--for", "1s"]).refused(5);
     assert!(silent.err.contains("127.0.0.1:1"), "{silent}");
+    let lock = std::env::temp_dir().join("plait-chaos-live-127.0.0.1-1.lock");
+    let held = std::fs::File::create(&lock).expect("a file can be made");
+    held.try_lock().expect("nobody else runs on port 1");
+    let second = chaos(&["--target", target, "--for", "1s"]).refused(5);
+    assert!(second.err.contains("another live run"), "{second}");
+    std::fs::remove_file(&lock).expect("it was made");
     chaos(&["--rate", "0"]).refused(2);
     assert_eq!(chaos(&["--for", "soon"]).code, Some(2));
     assert!(!empty.exists(), "nothing is made where nothing runs");

@@ -197,7 +197,7 @@ fn where_the_messages_of_a_write_set_are_known_they_alone_light_up() {
     assert_eq!(seen["errors"], "", "{seen}");
     assert_eq!((&seen["messages"], &seen["to"]), (&json!(2), &json!(["n2", "n3"])), "{seen}");
     let note = seen["note"].as_str().unwrap();
-    assert!(note.contains("2 messages put the write-set of T2 (entry 57) in the log's order"), "{note}");
+    assert!(note.contains("2 messages ordered the write-set of T2 (entry 57)"), "{note}");
     assert!(seen["member"].as_str().unwrap().contains("entry 57 of the log"), "{seen}");
 }
 

@@ -6,6 +6,8 @@ use crate::fail::{Code, Fail, Res};
 use crate::target::{Node, Target};
 use plait_load::{Answer, End, Outcome, Run, Workload};
 use serde_json::Value;
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,6 +19,37 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Errors by which a server says that it will never do this.
 const NEVER: &[u16] = &[1044, 1045, 1049, 1064, 1142, 1227, 1235];
+
+/// Held while a run works on its servers.
+pub struct Alone {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // Whoever is told that it is locked meanwhile has come too early, and may come again.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Two runs at once would drop each other's tables and heal each other's faults: who comes second is refused. `None`:
+/// there is no place for a lock, which is no reason not to run.
+pub fn alone(target: &Target) -> Res<Option<Alone>> {
+    let Some(Node { host, port, .. }) = target.nodes.first() else { return Ok(None) };
+    let path = std::env::temp_dir().join(format!("plait-chaos-live-{host}-{port}.lock"));
+    let Ok(file) = File::create(&path) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Alone { path, _locked: file })),
+        Err(TryLockError::WouldBlock) => Err(Fail::unfit(
+            "another live run works on these servers",
+            format!("it holds {}", path.display()),
+        )
+        .next("wait for its end")
+        .next("make another cluster: plait --name other up; plait --name other chaos live")),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
 
 /// Whether every node takes a login, before anything is done.
 pub async fn reach(target: &Target, deadline: Duration) -> Res<()> {

@@ -134,6 +134,7 @@ async fn all(options: &Options) -> Res<Summary> {
         }
         Cluster::Foreign(urls) => Target::foreign(urls)?,
     };
+    let _alone = prepare::alone(&target)?;
     if let Some(plait) = &target.plait {
         for text in
             standing(plait).await.map_err(|why| Fail::unfit("the cluster does not tell its state", why))?

@@ -59,7 +59,7 @@ function readRun(raw) {
     at: number(at) ?? 0,
     end: number(span) === null ? null : (number(at) ?? 0) + span,
     lost: Boolean(lost),
-    of: new Set(list(of)),
+    of: list(of),
   }));
   messages.sort((a, b) => a.at - b.at);
   const violations = records(data.violations).map((v) => ({ invariant: word(v.invariant), at: number(v.at_ms), what: word(v.what) }));

@@ -13,7 +13,7 @@ function light(run, members, edge = null) {
   const from = Math.min(...ops.map((o) => o.from)), to = Math.max(...ops.map((o) => o.to ?? o.from));
   const nodes = new Set(ops.map((o) => o.node).filter(Boolean));
   const between = (m) => (nodes.size > 1 ? nodes.has(m.from) && nodes.has(m.to) : nodes.has(m.from) || nodes.has(m.to));
-  const way = new Set(run.messages.filter((m) => ops.some((o) => m.of.has(o.id))));
+  const way = new Set(run.messages.filter((m) => ops.some((o) => m.of.includes(o.id))));
   return {
     ...none, from, to, nodes, way,
     faults: new Set(run.faults.filter((f) => f.from <= to && f.until >= from)),
@@ -132,7 +132,7 @@ function makeFound(run, box, diagram) {
     note.replaceChildren(
       faults.length ? `In that time: ${faults.map((f) => f.say).join("; ")}. ` : "No fault was on in that time. ",
       messages && !pinned.way.size ? `${many(messages, "message")} between their nodes. ` : "",
-      pinned.way.size ? `${many(messages, "message")} put ${writesOf(pinned)} in the log's order, on disks, and told that it is stable. ` : "",
+      pinned.way.size ? `${many(messages, "message")} ordered ${writesOf(pinned)}: to the leader, to the logs of the others, and the first word of each. ` : "",
       el("button", { type: "button", onclick: () => ((pinned = null), apply(null), tell()) }, "Lights off"));
   }
 

@@ -104,9 +104,9 @@ impl Diagram {
         }
     }
 
-    /// The messages that took part in ordering this write-set, by their positions: itself on its way
-    /// to the leader, each append that carries it until it was acknowledged, and of each pair of nodes the first word
-    /// after it that it is on a disk, or stable.
+    /// The messages that took part in ordering this write-set, by their positions: itself on its way to the leader,
+    /// each append that carries it until it was acknowledged, and of each pair of nodes the first word after it that it
+    /// is on a disk, or stable.
     pub fn way(&self, seqno: u64) -> Vec<usize> {
         let Some((place, id)) = self.ordered.get(&seqno) else { return Vec::new() };
         let mut sent = [[false; 3]; 3];
