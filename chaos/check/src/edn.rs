@@ -101,6 +101,12 @@ impl<'a> Reader<'a> {
             Some(b'[') => self.sequence(b']', depth).map(Value::List),
             Some(b'(') => self.sequence(b')', depth).map(Value::List),
             Some(b'{') => self.map(depth),
+            // What is said about a value is no part of it.
+            Some(b'^') => {
+                self.bump();
+                self.form(depth + 1)?;
+                self.form(depth + 1)
+            }
             Some(b'\\') => {
                 self.bump();
                 Ok(Value::Text(self.token().to_owned()))
@@ -179,6 +185,11 @@ impl<'a> Reader<'a> {
             _ => {
                 let first = token.trim_start_matches(['+', '-']).chars().next();
                 if !first.is_some_and(|c| c.is_ascii_digit()) {
+                    return Ok(Value::Text(token.to_owned()));
+                }
+                let whole = |part: &str| part.parse::<i64>().is_ok();
+                // A ratio is nothing that a history counts in; it may stand in what is carried along.
+                if token.split_once('/').is_some_and(|(a, b)| whole(a) && whole(b)) {
                     return Ok(Value::Text(token.to_owned()));
                 }
                 let digits = token.trim_start_matches('+').trim_end_matches(['N', 'M']);

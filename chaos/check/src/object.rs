@@ -155,9 +155,10 @@ fn explain(
         .collect();
     let what = if keyed { format!("object {key}") } else { "the object".to_owned() };
     let why = format!(
-        "In the longest order that fits, {} operations on {what} leave it at {}, and what must come next does not fit: {}.",
-        stuck.after,
+        "In the longest order that fits, {what} is at {} after {} operation{}, and what must come next does not fit: {}.",
         value(stuck.value),
+        stuck.after,
+        if stuck.after == 1 { "" } else { "s" },
         tries.join(", ")
     );
     Anomaly { name: "not-linearizable", why, operations, cycle: Vec::new() }

@@ -29,9 +29,9 @@ const LOST_UPDATE: &str = r#"
 #[test]
 fn one_history_in_every_notation() {
     let edn = r#"
-        ; a comment, a tag, a set, a character
+        ; a comment, a tag, metadata, a set, a character
         #jepsen.history.Op{:index 0, :time 12, :type :invoke, :process 0, :f :txn, :value [[:r :x nil] [:append :x 1]]}
-        {:type :invoke, :process 1, :f :txn, :value [[:r :x nil] [:append :x 2]] :tags #{1 2} :letter \a}
+        {:type :invoke, :process 1, :f :txn, :value ^{:by "hand"} [[:r :x nil] [:append :x 2]] :tags #{1 2} :letter \a :ratio 1/2}
         {:type :ok, :process 0, :f :txn, :value [[:r :x []] [:append :x 1]]}
         #_ {:type :dropped}
         {:type :ok, :process 1, :f :txn, :value [[:r :x []] [:append :x 2]]}
