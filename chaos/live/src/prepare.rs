@@ -38,7 +38,9 @@ impl Drop for Alone {
 pub fn alone(target: &Target) -> Res<Option<Alone>> {
     let Some(Node { host, port, .. }) = target.nodes.first() else { return Ok(None) };
     let path = std::env::temp_dir().join(format!("plait-chaos-live-{host}-{port}.lock"));
-    let Ok(file) = File::create(&path) else { return Ok(None) };
+    let Ok(file) = File::options().write(true).create(true).truncate(false).open(&path) else {
+        return Ok(None);
+    };
     match file.try_lock() {
         Ok(()) => Ok(Some(Alone { path, _locked: file })),
         Err(TryLockError::WouldBlock) => Err(Fail::unfit(

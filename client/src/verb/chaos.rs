@@ -12,7 +12,8 @@ pub fn exec(args: &[String], place: &Place, json: bool) -> Fail {
         Ok(program) => {
             let mut command = std::process::Command::new(&program);
             command.env("PLAIT_HOME", &place.home).env("PLAIT_NAME", &place.name);
-            let e = command.args(json.then_some("--json")).args(args).exec();
+            let asked = args.iter().any(|arg| arg == "--json");
+            let e = command.args((json && !asked).then_some("--json")).args(args).exec();
             Fail::unfit(format!("can't run {}", program.display()), e.to_string())
         }
         Err(fail) => fail,
